@@ -1,0 +1,83 @@
+//! The ledger: what was tried, when, and what came of it.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::Time;
+
+/// The most bytes that a ledger row keeps of a request line, an answer or a reason.
+pub const MAX_TEXT_BYTES: usize = 1024;
+
+/// Whether an attempt calls the webhook or polls its location.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum AttemptKind {
+    /// The webhook is called.
+    Call,
+    /// The location is polled.
+    Poll,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum AttemptResult {
+    /// The external system has finished.
+    Succeeded,
+    /// The call was accepted; its location will be polled.
+    Accepted,
+    /// The external system is still working.
+    InProgress,
+    /// A failure that is final.
+    Failed,
+    /// The external system answered that the resource is gone: final.
+    Gone,
+    /// No success, or no answer: tried again.
+    Retried,
+    /// Started, and nobody knows what came of it.
+    Unknown,
+}
+
+/// What is known of one HTTP exchange. Texts are bounded by [`MAX_TEXT_BYTES`] and carry no secrets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exchange {
+    /// When it started.
+    pub started_at: Time,
+    /// When it ended.
+    pub ended_at: Time,
+    /// HTTP status code of the answer; `None`: there was none.
+    pub status_code: Option<u16>,
+    /// Method and URL.
+    pub request: String,
+    /// The beginning of the answer's body.
+    pub response: String,
+}
+
+/// A row of the ledger: one attempt, or a run of polls with the same in-progress answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Id of the webhook.
+    pub webhook_id: Uuid,
+    /// From 1, without gaps within the webhook (invariant I-8); of a run, its first.
+    pub number: u32,
+    /// How many consecutive attempts the row stands for, at least 1.
+    pub count: u32,
+    /// Call or poll.
+    pub kind: AttemptKind,
+    /// What came of it.
+    pub result: AttemptResult,
+    /// The exchange; of a run, its last, but for the start that the row had before.
+    pub exchange: Exchange,
+    /// Why it was no success; else empty.
+    pub error: String,
+    /// When the next attempt is due; `None`: there is none.
+    pub next_attempt_at: Option<Time>,
+}
+
+/// Tells equal in-progress answers from others (FNV-1a, stable across versions since it is stored).
+pub(super) fn fingerprint(exchange: &Exchange) -> u64 {
+    let code = exchange.status_code.unwrap_or_default().to_be_bytes();
+    code.iter()
+        .chain(exchange.response.as_bytes())
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+}
