@@ -1,1 +1,13 @@
-//! To come.
+//! How a service starts and stops.
+//!
+//! Everything here is the same for every service and knows no word of the domain: the clock and
+//! ids, shutdown, telemetry, health, the loops that serve gRPC and HTTP, the addresses of peers,
+//! the opening of a database and the writer that groups its commits.
+
+pub mod batch;
+pub mod clock;
+pub mod database;
+pub mod ids;
+pub mod shutdown;
+
+pub use shutdown::Shutdown;

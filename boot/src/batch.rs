@@ -1,0 +1,409 @@
+//! The writer that groups commits.
+//!
+//! Requests go to a channel; one task takes all that is there, has it committed as one
+//! transaction, and only then answers everybody. While a commit runs, the next batch gathers by
+//! itself, so batches grow with the load and a lone request waits for nothing.
+//!
+//! What a batch does is a [`Commit`]. An item that fails a check of its own gets its own answer
+//! (`Commit::Answer` may be a `Result`); `Commit::Error` is for the batch as a whole and is told
+//! to every item of it.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::Shutdown;
+
+/// How often a batch is committed again when [`Commit::is_retryable`] says so.
+const RETRIES: u32 = 5;
+
+/// One transaction over many items.
+pub trait Commit: Send + 'static {
+    type Item: Send + Sync + 'static;
+    type Answer: Send + 'static;
+    type Error: Clone + std::fmt::Display + Send + Sync + 'static;
+
+    /// Commits `items` as one transaction and answers each, in their order. It is called again
+    /// with the same items after a retryable error, so it must leave nothing behind when it fails.
+    fn commit(
+        &mut self,
+        items: &[Self::Item],
+    ) -> impl Future<Output = Result<Vec<Self::Answer>, Self::Error>> + Send;
+
+    /// Whether the whole batch may succeed if it is tried again at once: a deadlock or a
+    /// serialization failure.
+    fn is_retryable(&self, error: &Self::Error) -> bool;
+}
+
+/// How a writer gathers its batches.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Items that may wait; more make [`Writer::try_send`] refuse and [`Writer::send`] wait.
+    pub capacity: usize,
+    /// Items in one transaction, at most.
+    pub max_batch: usize,
+    /// How long a first item waits for company. Zero for everything that somebody waits for.
+    pub linger: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            capacity: 4096,
+            max_batch: 256,
+            linger: Duration::ZERO,
+        }
+    }
+}
+
+/// Why an item has no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error<E> {
+    /// The queue is full: nothing was written, and a later attempt may succeed.
+    #[error("too much is waiting to be written")]
+    Busy,
+    /// The writer has stopped, or its commit panicked: whether the item was written is unknown.
+    #[error("the writer has stopped")]
+    Stopped,
+    /// The batch as a whole was not committed, or, if the connection broke at the wrong moment,
+    /// may have been.
+    #[error("the batch was not committed")]
+    Commit(#[source] E),
+}
+
+type Reply<C> = Result<<C as Commit>::Answer, Error<<C as Commit>::Error>>;
+
+struct Request<C: Commit> {
+    item: C::Item,
+    reply: oneshot::Sender<Reply<C>>,
+}
+
+/// A handle on the writing task. The task ends when the last handle is gone and everything that
+/// was sent is answered.
+pub struct Writer<C: Commit> {
+    requests: mpsc::Sender<Request<C>>,
+}
+
+impl<C: Commit> Clone for Writer<C> {
+    fn clone(&self) -> Self {
+        Self {
+            requests: self.requests.clone(),
+        }
+    }
+}
+
+/// The answer to come. Dropping it does not take the item back.
+pub struct Pending<C: Commit>(oneshot::Receiver<Reply<C>>);
+
+impl<C: Commit> Future for Pending<C> {
+    type Output = Reply<C>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(ready!(self.0.poll_unpin(context)).unwrap_or(Err(Error::Stopped)))
+    }
+}
+
+impl<C: Commit> Writer<C> {
+    /// Starts the writing task.
+    pub fn spawn(commit: C, options: Options, shutdown: &Shutdown) -> Self {
+        let (requests, queue) = mpsc::channel(options.capacity);
+        shutdown.spawn(run(commit, queue, options));
+        Self { requests }
+    }
+
+    /// Queues `item`, waiting for room, and gives the answer to come.
+    pub async fn send(&self, item: C::Item) -> Result<Pending<C>, Error<C::Error>> {
+        let (reply, answer) = oneshot::channel();
+        self.requests
+            .send(Request { item, reply })
+            .await
+            .map_err(|_| Error::Stopped)?;
+        Ok(Pending(answer))
+    }
+
+    /// Queues `item` if there is room, and gives the answer to come.
+    pub fn try_send(&self, item: C::Item) -> Result<Pending<C>, Error<C::Error>> {
+        let (reply, answer) = oneshot::channel();
+        self.requests
+            .try_send(Request { item, reply })
+            .map_err(|refused| match refused {
+                mpsc::error::TrySendError::Full(_) => Error::Busy,
+                mpsc::error::TrySendError::Closed(_) => Error::Stopped,
+            })?;
+        Ok(Pending(answer))
+    }
+
+    /// Queues `item`, waiting for room, and waits for its answer.
+    pub async fn submit(&self, item: C::Item) -> Reply<C> {
+        self.send(item).await?.await
+    }
+}
+
+async fn run<C: Commit>(mut commit: C, mut queue: mpsc::Receiver<Request<C>>, options: Options) {
+    let mut requests = Vec::with_capacity(options.max_batch);
+    while queue.recv_many(&mut requests, options.max_batch).await > 0 {
+        linger(&mut queue, &mut requests, options).await;
+        let (items, replies): (Vec<_>, Vec<_>) = requests
+            .drain(..)
+            .map(|request| (request.item, request.reply))
+            .unzip();
+        answer::<C>(commit_whole(&mut commit, &items).await, replies);
+    }
+}
+
+async fn linger<C: Commit>(
+    queue: &mut mpsc::Receiver<Request<C>>,
+    requests: &mut Vec<Request<C>>,
+    options: Options,
+) {
+    if options.linger.is_zero() {
+        return;
+    }
+    let end = Instant::now() + options.linger;
+    while requests.len() < options.max_batch {
+        let room = options.max_batch - requests.len();
+        match tokio::time::timeout_at(end, queue.recv_many(requests, room)).await {
+            Ok(received) if received > 0 => {}
+            _ => return,
+        }
+    }
+}
+
+async fn commit_whole<C: Commit>(
+    commit: &mut C,
+    items: &[C::Item],
+) -> Result<Vec<C::Answer>, Error<C::Error>> {
+    let mut attempt = 0;
+    loop {
+        // A panic must not take the task along: everybody who comes later would be refused.
+        let result = AssertUnwindSafe(commit.commit(items)).catch_unwind().await;
+        match result {
+            Ok(Ok(answers)) if answers.len() == items.len() => return Ok(answers),
+            Ok(Ok(answers)) => {
+                tracing::error!(
+                    items = items.len(),
+                    answers = answers.len(),
+                    "answers are missing"
+                );
+                return Err(Error::Stopped);
+            }
+            Ok(Err(error)) if attempt < RETRIES && commit.is_retryable(&error) => {
+                attempt += 1;
+                tracing::debug!(%error, attempt, "committing the batch again");
+            }
+            Ok(Err(error)) => return Err(Error::Commit(error)),
+            Err(_) => {
+                tracing::error!(items = items.len(), "committing a batch panicked");
+                return Err(Error::Stopped);
+            }
+        }
+    }
+}
+
+/// Nobody listens to the answer of an item whose sender has gone; it is written all the same.
+fn answer<C: Commit>(
+    result: Result<Vec<C::Answer>, Error<C::Error>>,
+    replies: Vec<oneshot::Sender<Reply<C>>>,
+) {
+    match result {
+        Ok(answers) => {
+            for (reply, answer) in replies.into_iter().zip(answers) {
+                let _ = reply.send(Ok(answer));
+            }
+        }
+        Err(error) => {
+            for reply in replies {
+                let _ = reply.send(Err(error.clone()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// Doubles numbers once it is let through; fails as often as told.
+    struct Doubling {
+        gate: Arc<Semaphore>,
+        batches: Arc<Mutex<Vec<usize>>>,
+        conflicts: u32,
+    }
+
+    impl Commit for Doubling {
+        type Item = u32;
+        type Answer = u32;
+        type Error = &'static str;
+
+        async fn commit(&mut self, items: &[u32]) -> Result<Vec<u32>, &'static str> {
+            self.gate.acquire().await.unwrap().forget();
+            self.batches.lock().unwrap().push(items.len());
+            assert!(!items.contains(&13), "thirteen");
+            if self.conflicts > 0 {
+                self.conflicts -= 1;
+                return Err("conflict");
+            }
+            if items.contains(&0) {
+                return Err("zero");
+            }
+            Ok(items.iter().map(|item| item * 2).collect())
+        }
+
+        fn is_retryable(&self, error: &&'static str) -> bool {
+            *error == "conflict"
+        }
+    }
+
+    struct Setting {
+        writer: Writer<Doubling>,
+        gate: Arc<Semaphore>,
+        batches: Arc<Mutex<Vec<usize>>>,
+        shutdown: Shutdown,
+    }
+
+    fn start(conflicts: u32, options: Options) -> Setting {
+        let gate = Arc::new(Semaphore::new(0));
+        let batches = Arc::new(Mutex::new(Vec::new()));
+        let shutdown = Shutdown::new();
+        let commit = Doubling {
+            gate: gate.clone(),
+            batches: batches.clone(),
+            conflicts,
+        };
+        Setting {
+            writer: Writer::spawn(commit, options, &shutdown),
+            gate,
+            batches,
+            shutdown,
+        }
+    }
+
+    async fn send_all(writer: &Writer<Doubling>, items: &[u32]) -> Vec<Pending<Doubling>> {
+        let mut pending = Vec::new();
+        for item in items {
+            pending.push(writer.send(*item).await.unwrap());
+        }
+        pending
+    }
+
+    #[tokio::test]
+    async fn what_arrives_during_a_commit_is_the_next_batch() {
+        let setting = start(0, Options::default());
+        let first = setting.writer.send(1).await.unwrap();
+        tokio::task::yield_now().await;
+        let rest = send_all(&setting.writer, &[2, 3, 4]).await;
+        setting.gate.add_permits(2);
+        assert_eq!(first.await.unwrap(), 2);
+        for (pending, expected) in rest.into_iter().zip([4, 6, 8]) {
+            assert_eq!(pending.await.unwrap(), expected);
+        }
+        assert_eq!(*setting.batches.lock().unwrap(), [1, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_never_larger_than_told() {
+        let setting = start(
+            0,
+            Options {
+                max_batch: 2,
+                ..Options::default()
+            },
+        );
+        let pending = send_all(&setting.writer, &[1, 2, 3, 4, 5]).await;
+        setting.gate.add_permits(5);
+        for pending in pending {
+            pending.await.unwrap();
+        }
+        assert_eq!(*setting.batches.lock().unwrap(), [2, 2, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_failed_commit_is_told_to_everybody_in_the_batch_and_to_nobody_else() {
+        let setting = start(0, Options::default());
+        let failing = send_all(&setting.writer, &[0, 1]).await;
+        setting.gate.add_permits(2);
+        for pending in failing {
+            assert!(matches!(pending.await, Err(Error::Commit("zero"))));
+        }
+        assert_eq!(setting.writer.submit(5).await.unwrap(), 10);
+    }
+
+    #[tokio::test]
+    async fn a_conflict_is_committed_again_whole() {
+        let setting = start(2, Options::default());
+        let pending = send_all(&setting.writer, &[1, 2]).await;
+        setting.gate.add_permits(3);
+        for pending in pending {
+            pending.await.unwrap();
+        }
+        assert_eq!(*setting.batches.lock().unwrap(), [2, 2, 2]);
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_its_batch_and_not_the_writer() {
+        let setting = start(0, Options::default());
+        setting.gate.add_permits(2);
+        assert!(matches!(
+            setting.writer.submit(13).await,
+            Err(Error::Stopped)
+        ));
+        assert_eq!(setting.writer.submit(1).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_at_once() {
+        let setting = start(
+            0,
+            Options {
+                capacity: 1,
+                ..Options::default()
+            },
+        );
+        let first = setting.writer.try_send(1).unwrap();
+        assert!(matches!(setting.writer.try_send(2), Err(Error::Busy)));
+        setting.gate.add_permits(1);
+        first.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn lingering_gathers_what_comes_shortly_after() {
+        let linger = Duration::from_secs(60);
+        let setting = start(
+            0,
+            Options {
+                max_batch: 2,
+                linger,
+                ..Options::default()
+            },
+        );
+        setting.gate.add_permits(1);
+        let first = setting.writer.send(1).await.unwrap();
+        tokio::task::yield_now().await;
+        let second = setting.writer.send(2).await.unwrap();
+        first.await.unwrap();
+        second.await.unwrap();
+        assert_eq!(*setting.batches.lock().unwrap(), [2]);
+    }
+
+    #[tokio::test]
+    async fn everything_sent_is_answered_before_the_writer_ends() {
+        let setting = start(0, Options::default());
+        let pending = send_all(&setting.writer, &[1, 2]).await;
+        drop(setting.writer);
+        setting.gate.add_permits(1);
+        assert!(setting.shutdown.drain(Duration::from_secs(5)).await);
+        for pending in pending {
+            pending.await.unwrap();
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! A schema in a PostgreSQL database.
+
+use std::time::Duration;
+
+use futures::FutureExt;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection, PgPool, Postgres, Row, Transaction};
+use tokio::time::Instant;
+
+use super::url::server;
+use super::{Error, Options};
+
+/// How long a statement may run. Migrations are exempt.
+const STATEMENT_TIMEOUT: &str = "30s";
+/// How long a transaction may sit without a statement before the server ends it.
+const IDLE_IN_TRANSACTION_TIMEOUT: &str = "30s";
+/// How long a caller waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one attempt to connect may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to wait between attempts to connect.
+const PAUSE: Duration = Duration::from_secs(1);
+const OLDEST_VERSION: i32 = 130_000;
+
+pub(super) async fn open(
+    url: &PgConnectOptions,
+    schema: &'static str,
+    options: Options,
+) -> Result<PgPool, Error> {
+    let connect = url
+        .clone()
+        .application_name(&format!("binnacle-{schema}"))
+        .options([
+            ("search_path", schema),
+            ("statement_timeout", STATEMENT_TIMEOUT),
+            (
+                "idle_in_transaction_session_timeout",
+                IDLE_IN_TRANSACTION_TIMEOUT,
+            ),
+        ]);
+    wait_until_usable(&connect, schema, options.patience).await?;
+    let pool = PgPoolOptions::new()
+        .max_connections(options.connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| is_fresh(connection).boxed())
+        .connect_lazy_with(connect);
+    Ok(pool)
+}
+
+/// Whether a pooled connection is alive, may write, and is in no transaction that somebody left
+/// behind. One round trip in the simple protocol, where a statement outside a transaction sees
+/// one time twice. An error drops the connection as `false` does.
+async fn is_fresh(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    const LOOK: &str = "SELECT now() = statement_timestamp() \
+         AND current_setting('transaction_read_only') = 'off'";
+    sqlx::raw_sql(LOOK).fetch_one(connection).await?.try_get(0)
+}
+
+async fn wait_until_usable(
+    connect: &PgConnectOptions,
+    schema: &str,
+    patience: Duration,
+) -> Result<(), Error> {
+    let server = server(connect);
+    let deadline = Instant::now() + patience;
+    loop {
+        let attempt = tokio::time::timeout(CONNECT_TIMEOUT, prepare(connect, schema, &server));
+        let error = match attempt.await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error,
+            Err(_) => no_answer(&server, sqlx::Error::PoolTimedOut),
+        };
+        let is_final = matches!(error, Error::Refused { .. } | Error::TooOld { .. });
+        if is_final || Instant::now() + PAUSE >= deadline {
+            return Err(after(error, patience));
+        }
+        tracing::warn!(%server, reason = cause(&error), "waiting for the database");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Makes the schema, unless it is there. `CREATE SCHEMA IF NOT EXISTS` alone fails when two do it
+/// at the same time.
+async fn prepare(connect: &PgConnectOptions, schema: &str, server: &str) -> Result<(), Error> {
+    let sort = |source| sort(server, source);
+    let mut connection = PgConnection::connect_with(connect).await.map_err(sort)?;
+    let (version, shown, read_only): (i32, String, bool) = sqlx::query_as(
+        "SELECT current_setting('server_version_num')::int, current_setting('server_version'), \
+         current_setting('transaction_read_only') = 'on'",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .map_err(sort)?;
+    if version < OLDEST_VERSION {
+        return Err(Error::TooOld {
+            server: server.to_owned(),
+            version: shown,
+        });
+    }
+    if read_only {
+        return Err(Error::ReadOnly {
+            server: server.to_owned(),
+        });
+    }
+    let mut transaction = connection.begin().await.map_err(sort)?;
+    lock(&mut transaction, schema).await.map_err(sort)?;
+    let create = AssertSqlSafe(format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\""));
+    sqlx::query("SET LOCAL client_min_messages = warning")
+        .execute(&mut *transaction)
+        .await
+        .map_err(sort)?;
+    sqlx::query(create)
+        .execute(&mut *transaction)
+        .await
+        .map_err(sort)?;
+    transaction.commit().await.map_err(sort)?;
+    connection.close().await.map_err(sort)
+}
+
+/// Waits until no other process prepares or migrates `schema`; lasts as long as the transaction.
+pub(super) async fn lock(connection: &mut PgConnection, schema: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtext('binnacle'), hashtext($1))")
+        .bind(schema)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// Wrong credentials or a missing database do not get better by waiting; a server that starts,
+/// stops or is not there does.
+fn sort(server: &str, source: sqlx::Error) -> Error {
+    let code = source.as_database_error().and_then(|error| error.code());
+    let is_final = code.is_some_and(|code| {
+        ["28", "3D", "42"]
+            .iter()
+            .any(|class| code.starts_with(class))
+    }) || matches!(source, sqlx::Error::Configuration(_));
+    if is_final {
+        Error::Refused {
+            server: server.to_owned(),
+            source,
+        }
+    } else {
+        no_answer(server, source)
+    }
+}
+
+fn no_answer(server: &str, source: sqlx::Error) -> Error {
+    Error::NoAnswer {
+        server: server.to_owned(),
+        seconds: 0,
+        source,
+    }
+}
+
+fn after(error: Error, patience: Duration) -> Error {
+    match error {
+        Error::NoAnswer {
+            server,
+            seconds: _,
+            source,
+        } => Error::NoAnswer {
+            server,
+            seconds: patience.as_secs(),
+            source,
+        },
+        other => other,
+    }
+}
+
+fn cause(error: &Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// Begins a transaction that a caller who goes away cannot leave half begun.
+pub async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    let pool = pool.clone();
+    super::uncancelled(async move { pool.begin().await }).await
+}
+
+/// Whether the database gave up this transaction in favour of another: a deadlock or a
+/// serialization failure. The same work may succeed at once.
+pub fn is_conflict(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code == "40001" || code == "40P01")
+}

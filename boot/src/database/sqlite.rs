@@ -1,0 +1,109 @@
+//! A database file, locked against other processes.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{SqlitePool, Transaction};
+
+use super::Error;
+
+/// How long a connection waits for a lock that another one holds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a caller waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+const READERS: u32 = 4;
+
+/// An open database file: the one connection that writes, and those that read.
+#[derive(Clone, Debug)]
+pub struct Sqlite {
+    /// One connection; everything that writes goes through it, with [`begin_immediate`].
+    pub write: SqlitePool,
+    /// Connections that can only read.
+    pub read: SqlitePool,
+    /// Held as long as any clone lives.
+    _lock: Arc<File>,
+}
+
+impl Sqlite {
+    pub(super) async fn open(directory: &Path, schema: &str) -> Result<Self, Error> {
+        std::fs::create_dir_all(directory).map_err(|source| unusable(directory, source))?;
+        let file = directory.join(format!("{schema}.db"));
+        let lock = lock(directory, &file)?;
+        let options = SqliteConnectOptions::new()
+            .filename(&file)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(true);
+        let failed = |source| Error::File {
+            file: file.display().to_string(),
+            source,
+        };
+        let write = pool(1)
+            .connect_with(options.clone())
+            .await
+            .map_err(failed)?;
+        let read = pool(READERS)
+            .connect_with(options.pragma("query_only", "ON"))
+            .await
+            .map_err(failed)?;
+        Ok(Self {
+            write,
+            read,
+            _lock: Arc::new(lock),
+        })
+    }
+
+    pub(super) async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+}
+
+/// Takes the lock beside `file`. The kernel frees it when the process ends, however it ends.
+fn lock(directory: &Path, file: &Path) -> Result<File, Error> {
+    let mut beside = PathBuf::from(file).into_os_string();
+    beside.push(".lock");
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&beside)
+        .map_err(|source| unusable(directory, source))?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(lock),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::InUse {
+            file: file.display().to_string(),
+        }),
+        Err(errno) => Err(unusable(directory, errno.into())),
+    }
+}
+
+fn unusable(directory: &Path, source: std::io::Error) -> Error {
+    Error::Directory {
+        directory: directory.display().to_string(),
+        source,
+    }
+}
+
+/// Begins a transaction that writes, taking the write lock at once.
+pub async fn begin_immediate(
+    write: &SqlitePool,
+) -> Result<Transaction<'static, sqlx::Sqlite>, sqlx::Error> {
+    let write = write.clone();
+    super::uncancelled(async move { write.begin_with("BEGIN IMMEDIATE").await }).await
+}

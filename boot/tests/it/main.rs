@@ -1,0 +1,3 @@
+//! The parts of `boot` that need a real database or a real socket.
+
+mod database;
