@@ -3,6 +3,7 @@
 
 pub mod operation;
 pub mod retry;
+pub mod template;
 pub mod webhook;
 
 /// A point in time. Nothing is ordered by it; it decides only what is due.

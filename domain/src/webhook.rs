@@ -5,10 +5,22 @@
 //! and [`interpret_call`] or [`interpret_poll`] what to make of the answer, so a repeat of a call
 //! carries the same bytes and a repeat of an answer the same conclusion.
 
+mod call;
+pub mod go_url;
+mod input;
+mod rendered;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+pub use call::{
+    Answer, Decision, Error, HttpRequest, Response, interpret_call, interpret_poll, poll_request,
+    request,
+};
+pub use input::{Input, Invalid};
+pub use rendered::{Output, Rendering, Status, Target};
 
 /// The definition of a webhook as an operation carries it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
