@@ -6,8 +6,14 @@
 
 pub mod batch;
 pub mod clock;
+mod connection;
+mod context;
 pub mod database;
+pub mod health;
+pub mod http;
 pub mod ids;
 pub mod shutdown;
 
+pub use context::Context;
+pub use health::Readiness;
 pub use shutdown::Shutdown;
