@@ -26,16 +26,10 @@ use tower::Service;
 
 use crate::Shutdown;
 
-/// How long a new connection may take until its first request has come.
-const FIRST_REQUEST: Duration = Duration::from_secs(15);
-/// How long an HTTP/1 connection may take to send a request's headers, waiting for it included.
-const HEADERS: Duration = Duration::from_secs(60);
 /// An HTTP/2 peer is asked this often whether it is there,
 pub(crate) const KEEPALIVE: Duration = Duration::from_secs(10);
 /// and has this long to answer.
 pub(crate) const KEEPALIVE_ANSWER: Duration = Duration::from_secs(10);
-/// How long requests in progress may go on after the shutdown has been asked for.
-const GRACE: Duration = Duration::from_secs(10);
 const MAX_CONNECTIONS: usize = 10_000;
 const MAX_STREAMS: u32 = 1024;
 const MAX_HEADERS: u32 = 64 * 1024;
@@ -52,6 +46,23 @@ pub(crate) enum Protocol {
     Grpc,
 }
 
+/// How long a connection may take.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// Until its first request has come.
+    first_request: Duration,
+    /// To send a request's headers over HTTP/1, waiting for the request included.
+    headers: Duration,
+    /// To finish the requests in progress after the shutdown has been asked for.
+    grace: Duration,
+}
+
+const PATIENCE: Patience = Patience {
+    first_request: Duration::from_secs(15),
+    headers: Duration::from_secs(60),
+    grace: Duration::from_secs(10),
+};
+
 /// Accepts connections until the shutdown, then returns; connections are tasks of `shutdown`,
 /// which may finish the requests in progress and are dropped after that.
 pub(crate) async fn serve(
@@ -60,7 +71,24 @@ pub(crate) async fn serve(
     protocol: Protocol,
     shutdown: Shutdown,
 ) {
-    let builder = Arc::new(builder(protocol));
+    accept_all(
+        listener,
+        router,
+        builder(protocol, PATIENCE),
+        PATIENCE,
+        shutdown,
+    )
+    .await;
+}
+
+async fn accept_all(
+    listener: TcpListener,
+    router: Router,
+    builder: Builder<TokioExecutor>,
+    patience: Patience,
+    shutdown: Shutdown,
+) {
+    let builder = Arc::new(builder);
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let accepted = tokio::select! {
@@ -73,7 +101,7 @@ pub(crate) async fn serve(
         let (builder, router) = (builder.clone(), router.clone());
         let stopping = shutdown.clone();
         shutdown.spawn(async move {
-            run(&builder, stream, peer, router, stopping).await;
+            run(&builder, (stream, peer), router, patience, stopping).await;
             drop(permit);
         });
     }
@@ -96,12 +124,12 @@ async fn accept(
     }
 }
 
-fn builder(protocol: Protocol) -> Builder<TokioExecutor> {
+fn builder(protocol: Protocol, patience: Patience) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS);
+        .header_read_timeout(patience.headers);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -119,9 +147,9 @@ fn builder(protocol: Protocol) -> Builder<TokioExecutor> {
 
 async fn run(
     builder: &Builder<TokioExecutor>,
-    stream: TcpStream,
-    peer: SocketAddr,
+    (stream, peer): (TcpStream, SocketAddr),
     router: Router,
+    patience: Patience,
     shutdown: Shutdown,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
@@ -147,10 +175,10 @@ async fn run(
         pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
-        () = silence(&spoken) => None,
+        () = silence(&spoken, patience.first_request) => None,
         () = shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            tokio::time::timeout(GRACE, connection.as_mut()).await.ok()
+            tokio::time::timeout(patience.grace, connection.as_mut()).await.ok()
         }
     };
     match ended {
@@ -168,9 +196,96 @@ async fn answer(router: &mut Router, request: Request<Incoming>) -> axum::respon
 }
 
 /// Completes when a connection has not spoken in time.
-async fn silence(spoken: &AtomicBool) {
-    tokio::time::sleep(FIRST_REQUEST).await;
+async fn silence(spoken: &AtomicBool, limit: Duration) {
+    tokio::time::sleep(limit).await;
     if spoken.load(Ordering::Relaxed) {
         std::future::pending().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    const SHORT: Patience = Patience {
+        first_request: Duration::from_millis(100),
+        headers: Duration::from_millis(100),
+        grace: Duration::from_millis(100),
+    };
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+
+    async fn connect(patience: Patience, router: Router) -> (TcpStream, Shutdown) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = Shutdown::new();
+        let builder = builder(Protocol::Http, patience);
+        shutdown.spawn(accept_all(
+            listener,
+            router,
+            builder,
+            patience,
+            shutdown.clone(),
+        ));
+        (TcpStream::connect(address).await.unwrap(), shutdown)
+    }
+
+    async fn read_to_end(stream: &mut TcpStream) -> String {
+        let mut answer = Vec::new();
+        let read = stream.read_to_end(&mut answer);
+        // A connection that is reset ends as well as one that is closed.
+        let _ = tokio::time::timeout(Duration::from_secs(10), read)
+            .await
+            .expect("it stays open");
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_is_dropped() {
+        let (mut stream, _shutdown) = connect(SHORT, Router::new()).await;
+        assert_eq!(read_to_end(&mut stream).await, "");
+    }
+
+    #[tokio::test]
+    async fn who_sends_headers_slowly_is_dropped() {
+        let long = Patience {
+            first_request: Duration::from_secs(60),
+            ..SHORT
+        };
+        let (mut stream, _shutdown) = connect(long, Router::new()).await;
+        stream.write_all(&REQUEST[..20]).await.unwrap();
+        assert!(!read_to_end(&mut stream).await.contains("200 OK"));
+    }
+
+    #[tokio::test]
+    async fn a_request_in_progress_is_answered_during_a_shutdown() {
+        let (seen, mut was_seen) = tokio::sync::mpsc::channel(1);
+        let release = Arc::new(Semaphore::new(0));
+        let gate = release.clone();
+        let router = Router::new().route(
+            "/",
+            get(async move || {
+                seen.send(()).await.unwrap();
+                gate.acquire().await.unwrap().forget();
+                "done"
+            }),
+        );
+        let (mut stream, shutdown) = connect(PATIENCE, router).await;
+        stream.write_all(REQUEST).await.unwrap();
+        was_seen.recv().await.unwrap();
+        shutdown.trigger();
+        release.add_permits(1);
+        assert!(read_to_end(&mut stream).await.ends_with("done"));
+        assert!(shutdown.drain(Duration::from_secs(10)).await);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_never_ends_does_not_hold_up_a_shutdown() {
+        let router = Router::new().route("/", get(std::future::pending::<()>));
+        let (mut stream, shutdown) = connect(SHORT, router).await;
+        stream.write_all(REQUEST).await.unwrap();
+        assert!(shutdown.drain(Duration::from_secs(10)).await);
     }
 }

@@ -9,10 +9,12 @@ pub mod clock;
 mod connection;
 mod context;
 pub mod database;
+pub mod grpc;
 pub mod health;
 pub mod http;
 pub mod ids;
 pub mod shutdown;
+pub mod telemetry;
 
 pub use context::Context;
 pub use health::Readiness;

@@ -61,11 +61,6 @@ impl Shutdown {
         self.stop.is_cancelled()
     }
 
-    /// Completes when the limit for draining has passed and the rest is dropped.
-    pub(crate) fn aborted(&self) -> impl Future<Output = ()> + Send + 'static {
-        self.abort.clone().cancelled_owned()
-    }
-
     /// A token that is cancelled together with this one, for libraries that take one, and that
     /// may be cancelled on its own without stopping anything else.
     pub fn token(&self) -> CancellationToken {

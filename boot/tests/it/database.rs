@@ -1,7 +1,7 @@
 use binnacle_boot::database::{Database, DatabaseUrl, Error, Migration, Options, begin_immediate};
 use tempfile::TempDir;
 
-const MIGRATIONS: &[Migration] = &[
+pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration {
         version: 1,
         name: "things",
@@ -21,7 +21,7 @@ async fn embedded(directory: &TempDir) -> Result<Database, Error> {
     Database::open(&url, "registry", Options::default()).await
 }
 
-async fn things(database: &Database) -> i64 {
+pub(crate) async fn things(database: &Database) -> i64 {
     let count = "SELECT count(*) FROM thing";
     match database {
         Database::Sqlite(sqlite) => sqlx::query_scalar(count).fetch_one(&sqlite.read).await,

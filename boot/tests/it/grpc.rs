@@ -1,0 +1,134 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use binnacle_boot::Context;
+use binnacle_boot::grpc::{Api, Peers, channel, serve};
+use tokio::net::TcpListener;
+use tokio_stream::StreamExt;
+use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+use tonic_reflection::pb::v1::{ListServiceResponse, ServerReflectionRequest};
+
+async fn start() -> (SocketAddr, Context) {
+    let context = Context::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = context.clone();
+    context.shutdown.spawn(async move {
+        serve(listener, Api::new(&[]), &serving).await.unwrap();
+    });
+    (address, context)
+}
+
+fn overall() -> HealthCheckRequest {
+    HealthCheckRequest {
+        service: String::new(),
+    }
+}
+
+#[tokio::test]
+async fn health_follows_readiness() {
+    let (address, context) = start().await;
+    let mut client = HealthClient::new(channel(address));
+    let mut states = client.watch(overall()).await.unwrap().into_inner();
+    let mut next = async || states.next().await.unwrap().unwrap().status();
+    assert_eq!(next().await, ServingStatus::NotServing);
+    context.readiness.started();
+    assert_eq!(next().await, ServingStatus::Serving);
+    context.shutdown.trigger();
+    assert_eq!(next().await, ServingStatus::NotServing);
+}
+
+#[tokio::test]
+async fn reflection_lists_what_is_served_and_nothing_else() {
+    let (address, _context) = start().await;
+    let mut client = ServerReflectionClient::new(channel(address));
+    let request = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let answers = client
+        .server_reflection_info(tokio_stream::once(request))
+        .await
+        .unwrap();
+    let answer = answers.into_inner().next().await.unwrap().unwrap();
+    let Some(MessageResponse::ListServicesResponse(ListServiceResponse { service })) =
+        answer.message_response
+    else {
+        panic!("{answer:?}");
+    };
+    let mut names: Vec<_> = service.into_iter().map(|service| service.name).collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "grpc.health.v1.Health",
+            "grpc.reflection.v1.ServerReflection"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_method_is_unimplemented() {
+    let (address, _context) = start().await;
+    let mut client =
+        tonic_reflection::pb::v1alpha::server_reflection_client::ServerReflectionClient::new(
+            channel(address),
+        );
+    assert!(
+        client
+            .server_reflection_info(tokio_stream::empty())
+            .await
+            .is_ok()
+    );
+    let mut grpc = tonic::client::Grpc::new(channel(address));
+    grpc.ready().await.unwrap();
+    let path = http::uri::PathAndQuery::from_static("/nobody.v1.Nothing/Do");
+    let codec = tonic_prost::ProstCodec::<HealthCheckRequest, HealthCheckRequest>::default();
+    let refused = grpc
+        .unary(tonic::Request::new(overall()), path, codec)
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Code::Unimplemented);
+}
+
+#[tokio::test]
+async fn a_stream_that_never_ends_does_not_hold_up_a_shutdown() {
+    let (address, context) = start().await;
+    let mut client = HealthClient::new(channel(address));
+    let mut states = client.watch(overall()).await.unwrap().into_inner();
+    states.next().await.unwrap().unwrap();
+    assert!(!context.shutdown.drain(Duration::from_millis(100)).await);
+    while let Some(Ok(_)) = states.next().await {}
+}
+
+#[tokio::test]
+async fn a_balanced_channel_reaches_the_replicas_there_are() {
+    let (first, context) = start().await;
+    let (second, _other) = start().await;
+    let peers: Peers = format!("{first},{second}").parse().unwrap();
+    let mut client = HealthClient::new(peers.balanced(&context.shutdown));
+    for _ in 0..10 {
+        client.check(overall()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_is_not_there_is_an_error_and_not_a_wait() {
+    let free = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let context = Context::new();
+    let mut client = HealthClient::new(Peers::from(free).balanced(&context.shutdown));
+    assert_eq!(
+        client.check(overall()).await.unwrap_err().code(),
+        Code::Unavailable
+    );
+}

@@ -1,0 +1,140 @@
+use std::time::Duration;
+
+use binnacle_boot::database::{Database, DatabaseUrl, Error, Options, begin};
+use binnacle_test_support::{Durability, Postgres};
+use futures::future::join_all;
+use sqlx::Connection;
+use sqlx::postgres::PgConnection;
+
+use crate::database::{MIGRATIONS, things};
+
+fn url(text: &str) -> DatabaseUrl {
+    text.parse().unwrap()
+}
+
+async fn fresh() -> Database {
+    let url = url(&Postgres::shared().create_database());
+    Database::open(&url, "registry", Options::default())
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn replicas_may_open_and_migrate_at_the_same_time() {
+    let url = url(&Postgres::shared().create_database());
+    let starts = (0..5).map(|_| async {
+        let database = Database::open(&url, "registry", Options::default())
+            .await
+            .unwrap();
+        database.migrate("registry", MIGRATIONS).await.unwrap();
+        things(&database).await
+    });
+    assert_eq!(join_all(starts).await, [1; 5]);
+}
+
+#[tokio::test]
+async fn a_service_sees_its_own_schema_only() {
+    let text = Postgres::shared().create_database();
+    let registry = Database::open(&url(&text), "registry", Options::default())
+        .await
+        .unwrap();
+    let scheduler = Database::open(&url(&text), "scheduler", Options::default())
+        .await
+        .unwrap();
+    registry.migrate("registry", MIGRATIONS).await.unwrap();
+    scheduler.migrate("scheduler", MIGRATIONS).await.unwrap();
+    sqlx::query("DELETE FROM thing")
+        .execute(scheduler.postgres().unwrap())
+        .await
+        .unwrap();
+    assert_eq!(things(&registry).await, 1);
+}
+
+#[tokio::test]
+async fn a_begin_whose_caller_goes_away_leaves_no_transaction_behind() {
+    let text = Postgres::shared().create_database();
+    let options = Options {
+        connections: 1,
+        ..Options::default()
+    };
+    let database = Database::open(&url(&text), "registry", options)
+        .await
+        .unwrap();
+    let pool = database.postgres().unwrap();
+    for micros in (0..3000).step_by(20) {
+        let limit = Duration::from_micros(micros);
+        let _ = tokio::time::timeout(limit, begin(pool)).await;
+        let _ = tokio::time::timeout(limit, pool.begin()).await;
+        let inside: bool =
+            sqlx::query_scalar("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
+                .fetch_one(pool)
+                .await
+                .unwrap();
+        assert!(!inside);
+        let mut connection = pool.acquire().await.unwrap();
+        let lone = "SELECT now() = statement_timestamp()";
+        let row = sqlx::raw_sql(lone)
+            .fetch_one(&mut *connection)
+            .await
+            .unwrap();
+        assert!(
+            sqlx::Row::get::<bool, _>(&row, 0),
+            "a transaction was left open"
+        );
+    }
+}
+
+#[tokio::test]
+async fn sessions_that_became_read_only_are_dropped() {
+    let database = fresh().await;
+    let pool = database.postgres().unwrap();
+    let mut connection = pool.acquire().await.unwrap();
+    sqlx::query("SET default_transaction_read_only = on")
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    drop(connection);
+    sqlx::query("CREATE TABLE x (id BIGINT)")
+        .execute(pool)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_waited_for_and_then_named() {
+    let options = Options {
+        patience: Duration::from_secs(1),
+        ..Options::default()
+    };
+    let url = url("postgres://me:secret@127.0.0.1:1/x");
+    let refused = Database::open(&url, "registry", options).await.unwrap_err();
+    assert!(matches!(refused, Error::NoAnswer { .. }), "{refused:?}");
+    assert!(
+        refused.to_string().contains("postgres://127.0.0.1:1/x"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_exist_is_refused_at_once() {
+    let url = url(&Postgres::shared().url("nowhere"));
+    let refused = Database::open(&url, "registry", Options::default())
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, Error::Refused { .. }), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_pool_recovers_from_a_restart_of_the_server() {
+    let mut server = Postgres::start(Durability::Relaxed);
+    let text = server.create_database();
+    let database = Database::open(&url(&text), "registry", Options::default())
+        .await
+        .unwrap();
+    database.ping().await.unwrap();
+    server.stop();
+    let lost = PgConnection::connect(&text).await;
+    assert!(lost.is_err());
+    server.resume();
+    database.ping().await.unwrap();
+}
