@@ -1,1 +1,4 @@
-//! To come.
+//! GraphQL in; owns the registry.
+
+pub mod operations;
+pub mod service;

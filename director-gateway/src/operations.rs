@@ -1,0 +1,309 @@
+//! The gateway's share in operations: they are born here and their outcomes are applied here.
+//!
+//! Accepting marks the resource and records the whole operation in the outbox, in one transaction; only after its
+//! commit does anything leave. An outbox row is deleted by the finalization and never earlier, so that schedulers
+//! can be given an operation again however much they have lost. The finalization applies the recorded outcome
+//! where the resource still carries the operation, and leaves a receipt, by which a repeat is recognised.
+//!
+//! Both pass one writer, which commits what is there together.
+
+mod commit;
+mod definitions;
+mod finalize;
+mod lookup;
+mod postgres;
+mod relay;
+mod sqlite;
+
+use std::sync::Arc;
+
+use binnacle_boot::{Shutdown, batch, clock, database::Database, ids};
+use binnacle_domain::{
+    operation::{
+        APPLICATION, OperationId, OperationType, Outcome, Resource, Spec, UNPAIR_APPLICATION,
+    },
+    webhook::Webhook,
+};
+use prost::Message as _;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use self::{commit::Entries, definitions::Definitions};
+pub use self::{
+    finalize::{Finalization, Finalized},
+    lookup::Receipt,
+    relay::{Queue, relay},
+};
+
+/// An operation that a mutation wants to start on an application, with the revisions that it has read.
+#[derive(Clone, Debug)]
+pub struct Proposal {
+    /// Internal id of the tenant.
+    pub tenant: Uuid,
+    /// The application.
+    pub application: Uuid,
+    /// Its revision when it was read.
+    pub revision: i64,
+    /// Its template's id and revision when they were read, where it has one.
+    pub template: Option<(Uuid, i64)>,
+    /// What the operation does to it.
+    pub operation_type: OperationType,
+    /// Name of the mutation.
+    pub category: String,
+    /// The webhooks to drive.
+    pub webhooks: Vec<Webhook>,
+    /// JSON text with the keys `Application`, `TenantID` and `Headers`.
+    pub request_object: String,
+    /// Correlation id of the request.
+    pub correlation_id: String,
+    /// W3C traceparent of the request, empty without one.
+    pub traceparent: String,
+}
+
+/// What became of a proposal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acceptance {
+    /// Durable.
+    Accepted(OperationId),
+    /// The application or its template has changed since it was read: read again.
+    Stale,
+}
+
+/// Why nothing was accepted or applied.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The database did not take it.
+    #[error("the registry's database failed")]
+    Database(#[source] Arc<sqlx::Error>),
+    /// The database did not take it.
+    #[error("the registry's database failed")]
+    Orm(#[source] Arc<DbErr>),
+    /// A row holds what this version cannot read.
+    #[error("operation {id} in the outbox cannot be read")]
+    Unreadable {
+        /// The operation.
+        id: Uuid,
+    },
+    /// Too much is waiting, or the gateway stops.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(Arc::new(error))
+    }
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        Self::Orm(Arc::new(error))
+    }
+}
+
+impl From<batch::Error<Error>> for Error {
+    fn from(error: batch::Error<Error>) -> Self {
+        match error {
+            batch::Error::Commit(error) => error,
+            other => Self::Refused(other.to_string()),
+        }
+    }
+}
+
+/// An operation as the outbox keeps it, made complete before anything is written.
+#[derive(Clone, Debug)]
+struct Accepted {
+    id: Uuid,
+    tenant: Uuid,
+    application: Uuid,
+    revision: i64,
+    template: Option<(Uuid, i64)>,
+    operation_type: &'static str,
+    /// While it is in progress, after success (`None`: deleted), after failure.
+    conditions: (&'static str, Option<&'static str>, &'static str),
+    spec: Vec<u8>,
+    definitions: Vec<u8>,
+    outgoing: relay::Outgoing,
+}
+
+/// Compass's status conditions of an application (contract section 2.3).
+fn conditions(
+    operation_type: OperationType,
+    category: &str,
+) -> (&'static str, Option<&'static str>, &'static str) {
+    match operation_type {
+        OperationType::Create => ("CREATING", Some("CREATE_SUCCEEDED"), "CREATE_FAILED"),
+        OperationType::Update if category == UNPAIR_APPLICATION => {
+            ("UNPAIRING", Some("INITIAL"), "UNPAIR_FAILED")
+        }
+        OperationType::Update => ("UPDATING", Some("UPDATE_SUCCEEDED"), "UPDATE_FAILED"),
+        OperationType::Delete => ("DELETING", None, "DELETE_FAILED"),
+    }
+}
+
+/// The spelling of the poll URL and of the outbox.
+pub fn operation_type_text(operation_type: OperationType) -> &'static str {
+    match operation_type {
+        OperationType::Create => "Create",
+        OperationType::Update => "Update",
+        OperationType::Delete => "Delete",
+    }
+}
+
+/// A handle on everything that the gateway does about operations. Cheap to clone.
+#[derive(Clone)]
+pub struct Operations {
+    database: Database,
+    writer: batch::Writer<Entries>,
+    definitions: Arc<Definitions>,
+    outgoing: mpsc::Sender<relay::Outgoing>,
+}
+
+/// How many accepted operations may wait to be handed to the relay; beyond that they are left to its claims.
+const OUTGOING: usize = 4096;
+
+impl Operations {
+    /// Starts the writer. The receiver is for [`relay`].
+    pub fn start(database: Database, shutdown: &Shutdown) -> (Self, Queue) {
+        let (outgoing, queue) = mpsc::channel(OUTGOING);
+        let entries = Entries::new(database.clone());
+        let operations = Self {
+            writer: batch::Writer::spawn(entries, batch::Options::default(), shutdown),
+            definitions: Arc::new(Definitions::new(database.clone())),
+            database,
+            outgoing,
+        };
+        (operations, queue)
+    }
+
+    /// Marks the application and records the operation. When this returns `Accepted`, both are durable.
+    pub async fn accept(&self, proposal: Proposal) -> Result<Acceptance, Error> {
+        let accepted = self.prepare(proposal).await?;
+        let outgoing = accepted.outgoing.clone();
+        let id = OperationId(accepted.id);
+        match self.writer.submit(commit::Entry::Accept(accepted)).await? {
+            commit::Answer::Accepted => {
+                self.hand_over(outgoing);
+                Ok(Acceptance::Accepted(id))
+            }
+            _ => Ok(Acceptance::Stale),
+        }
+    }
+
+    /// The operation of an application that the caller inserts in the same transaction, already marked with
+    /// [`Creation::id`] and status `CREATING`. Its revisions are not looked at.
+    pub async fn create(&self, proposal: Proposal) -> Result<Creation, Error> {
+        self.prepare(proposal).await.map(Creation)
+    }
+
+    /// Hands an operation to the relay once the caller's transaction is committed.
+    pub fn created(&self, creation: Creation) {
+        self.hand_over(creation.0.outgoing);
+    }
+
+    /// The relay's claims will find what finds no room here.
+    fn hand_over(&self, outgoing: relay::Outgoing) {
+        if self.outgoing.try_send(outgoing).is_err() {
+            tracing::debug!("the relay is busy; the operation is sent later");
+        }
+    }
+
+    async fn prepare(&self, proposal: Proposal) -> Result<Accepted, Error> {
+        let Proposal {
+            tenant,
+            application,
+            revision,
+            template,
+            operation_type,
+            category,
+            webhooks,
+            request_object,
+            correlation_id,
+            traceparent,
+        } = proposal;
+        let id = ids::v7();
+        let conditions = conditions(operation_type, &category);
+        let spec = Spec {
+            id: OperationId(id),
+            operation_type,
+            category,
+            resource: Resource {
+                kind: APPLICATION.to_owned(),
+                id: application,
+            },
+            tenant,
+            correlation_id,
+            webhooks,
+            related_resources: Vec::new(),
+            request_object,
+            traceparent,
+            created_at: clock::now(),
+        };
+        let mut message = binnacle_proto::common::v1::OperationSpec::from(spec);
+        let webhooks = std::mem::take(&mut message.webhooks);
+        let definitions = self.definitions.keep(&webhooks).await?;
+        let spec = message.encode_to_vec();
+        message.webhooks = webhooks;
+        Ok(Accepted {
+            id,
+            tenant,
+            application,
+            revision,
+            template,
+            operation_type: operation_type_text(operation_type),
+            conditions,
+            spec,
+            definitions,
+            outgoing: relay::Outgoing { id, spec: message },
+        })
+    }
+
+    /// Applies a recorded outcome, once however often it is asked.
+    pub async fn finalize(&self, id: OperationId, outcome: Outcome) -> Result<Finalized, Error> {
+        let finalization = Finalization { id: id.0, outcome };
+        match self
+            .writer
+            .submit(commit::Entry::Finalize(finalization))
+            .await?
+        {
+            commit::Answer::Finalized(finalized) => Ok(finalized),
+            _ => Ok(Finalized::Unknown),
+        }
+    }
+}
+
+/// An operation that is being created together with its application.
+pub struct Creation(Accepted);
+
+impl Creation {
+    /// What the application's row carries as `operation_id`.
+    pub fn id(&self) -> OperationId {
+        OperationId(self.0.id)
+    }
+
+    /// Records the operation in the caller's transaction.
+    pub async fn insert(&self, transaction: &DatabaseTransaction) -> Result<(), Error> {
+        let backend = transaction.get_database_backend();
+        let sql = match backend {
+            DbBackend::Postgres => postgres::INSERT,
+            _ => sqlite::INSERT,
+        };
+        let (_, success, failure) = self.0.conditions;
+        let values: [sea_orm::Value; 9] = [
+            self.0.id.into(),
+            self.0.tenant.into(),
+            APPLICATION.into(),
+            self.0.application.into(),
+            self.0.operation_type.into(),
+            success.into(),
+            failure.into(),
+            self.0.spec.clone().into(),
+            self.0.definitions.clone().into(),
+        ];
+        transaction
+            .execute_raw(Statement::from_sql_and_values(backend, sql, values))
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,110 @@
+//! The writer's transaction: what was accepted and what is finalized, together.
+
+use std::collections::HashSet;
+
+use binnacle_boot::{
+    batch,
+    database::{self, Database},
+};
+
+use super::{Accepted, Error, Finalization, Finalized, postgres, sqlite};
+
+/// Something to write.
+pub(super) enum Entry {
+    /// Mark a resource and record its operation.
+    Accept(Accepted),
+    /// Apply an outcome.
+    Finalize(Finalization),
+}
+
+/// What became of it.
+pub(super) enum Answer {
+    /// The mark and the record are durable.
+    Accepted,
+    /// The guard missed.
+    Stale,
+    /// What became of an outcome.
+    Finalized(Finalized),
+}
+
+/// The writer of one gateway and its database.
+pub(super) struct Entries {
+    database: Database,
+}
+
+/// A batch apart: one item per resource and per operation; what comes twice is left to the caller's next try.
+pub(super) struct Batch<'a> {
+    pub(super) accepts: Vec<&'a Accepted>,
+    pub(super) finalizations: Vec<&'a Finalization>,
+}
+
+/// The answers of a batch.
+#[derive(Default)]
+pub(super) struct Outcomes {
+    /// Operations that were accepted.
+    pub(super) accepted: HashSet<uuid::Uuid>,
+    /// What became of each finalization.
+    pub(super) finalized: std::collections::HashMap<uuid::Uuid, Finalized>,
+}
+
+impl Entries {
+    pub(super) fn new(database: Database) -> Self {
+        Self { database }
+    }
+}
+
+fn sort(entries: &[Entry]) -> Batch<'_> {
+    let mut batch = Batch {
+        accepts: Vec::new(),
+        finalizations: Vec::new(),
+    };
+    let (mut resources, mut operations) = (HashSet::new(), HashSet::new());
+    for entry in entries {
+        match entry {
+            Entry::Accept(accepted) if resources.insert(accepted.application) => {
+                batch.accepts.push(accepted);
+            }
+            Entry::Finalize(finalization) if operations.insert(finalization.id) => {
+                batch.finalizations.push(finalization);
+            }
+            _ => {}
+        }
+    }
+    batch
+        .accepts
+        .sort_unstable_by_key(|accepted| accepted.application);
+    batch
+        .finalizations
+        .sort_unstable_by_key(|finalization| finalization.id);
+    batch
+}
+
+impl batch::Commit for Entries {
+    type Item = Entry;
+    type Answer = Answer;
+    type Error = Error;
+
+    async fn commit(&mut self, entries: &[Entry]) -> Result<Vec<Answer>, Error> {
+        let batch = sort(entries);
+        let outcomes = match &self.database {
+            Database::Sqlite(sqlite) => sqlite::commit(sqlite, &batch).await?,
+            Database::Postgres(pool) => postgres::commit(pool, &batch).await?,
+        };
+        let answer = |entry: &Entry| match entry {
+            Entry::Accept(accepted) if outcomes.accepted.contains(&accepted.id) => Answer::Accepted,
+            Entry::Accept(_) => Answer::Stale,
+            Entry::Finalize(finalization) => {
+                let finalized = outcomes.finalized.get(&finalization.id);
+                Answer::Finalized(finalized.cloned().unwrap_or(Finalized::Unknown))
+            }
+        };
+        Ok(entries.iter().map(answer).collect())
+    }
+
+    fn is_retryable(&self, error: &Error) -> bool {
+        match error {
+            Error::Database(error) => database::is_conflict(error),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Webhook definitions, stored once by content.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use binnacle_boot::database::Database;
+use binnacle_proto::common::v1;
+use prost::Message as _;
+
+use super::Error;
+
+/// Length of a definition's hash.
+const HASH: usize = 32;
+/// Definitions remembered; beyond that all are forgotten and looked up again.
+const REMEMBERED: usize = 10_000;
+
+type Hash = [u8; HASH];
+
+/// The table of definitions, with those known to be in it.
+pub(super) struct Definitions {
+    database: Database,
+    known: Mutex<HashMap<Hash, Arc<v1::Webhook>>>,
+}
+
+impl Definitions {
+    pub(super) fn new(database: Database) -> Self {
+        Self {
+            database,
+            known: Mutex::default(),
+        }
+    }
+
+    fn known(&self, hash: &Hash) -> Option<Arc<v1::Webhook>> {
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(hash)
+            .cloned()
+    }
+
+    fn remember(&self, hash: Hash, webhook: Arc<v1::Webhook>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(hash, webhook);
+    }
+
+    /// Stores what is new and gives the hashes, one after the other. A definition that no operation comes to
+    /// use does no harm, so this has a commit of its own, once per definition.
+    pub(super) async fn keep(&self, webhooks: &[v1::Webhook]) -> Result<Vec<u8>, Error> {
+        let mut hashes = Vec::with_capacity(webhooks.len() * HASH);
+        for webhook in webhooks {
+            let body = webhook.encode_to_vec();
+            let mut hash = [0; HASH];
+            hash.copy_from_slice(digest(&SHA256, &body).as_ref());
+            if self.known(&hash).is_none() {
+                self.store(&hash, &body).await?;
+                self.remember(hash, Arc::new(webhook.clone()));
+            }
+            hashes.extend_from_slice(&hash);
+        }
+        Ok(hashes)
+    }
+
+    async fn store(&self, hash: &Hash, body: &[u8]) -> Result<(), sqlx::Error> {
+        const INSERT: &str =
+            "INSERT INTO webhook_definition (hash, body) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+        match &self.database {
+            Database::Sqlite(sqlite) => {
+                let query = sqlx::query(INSERT).bind(&hash[..]).bind(body);
+                query.execute(&sqlite.write).await.map(drop)
+            }
+            Database::Postgres(pool) => {
+                let query = sqlx::query(INSERT).bind(&hash[..]).bind(body);
+                query.execute(pool).await.map(drop)
+            }
+        }
+    }
+
+    /// The definitions behind hashes that [`Definitions::keep`] gave; `None` if one is missing.
+    pub(super) async fn find(&self, hashes: &[u8]) -> Result<Option<Vec<v1::Webhook>>, Error> {
+        let (hashes, _) = hashes.as_chunks::<HASH>();
+        let mut webhooks = Vec::with_capacity(hashes.len());
+        for hash in hashes {
+            let webhook = match self.known(hash) {
+                Some(webhook) => webhook,
+                None => match self.load(hash).await? {
+                    Some(webhook) => webhook,
+                    None => return Ok(None),
+                },
+            };
+            webhooks.push(v1::Webhook::clone(&webhook));
+        }
+        Ok(Some(webhooks))
+    }
+
+    async fn load(&self, hash: &Hash) -> Result<Option<Arc<v1::Webhook>>, Error> {
+        const SELECT: &str = "SELECT body FROM webhook_definition WHERE hash = $1";
+        let body: Option<Vec<u8>> = match &self.database {
+            Database::Sqlite(sqlite) => {
+                sqlx::query_scalar(SELECT)
+                    .bind(&hash[..])
+                    .fetch_optional(&sqlite.read)
+                    .await?
+            }
+            Database::Postgres(pool) => {
+                sqlx::query_scalar(SELECT)
+                    .bind(&hash[..])
+                    .fetch_optional(pool)
+                    .await?
+            }
+        };
+        let webhook = body
+            .and_then(|body| v1::Webhook::decode(body.as_slice()).ok())
+            .map(Arc::new);
+        if let Some(webhook) = &webhook {
+            self.remember(*hash, Arc::clone(webhook));
+        }
+        Ok(webhook)
+    }
+}

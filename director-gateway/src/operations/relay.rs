@@ -1,0 +1,230 @@
+//! From the outbox to a scheduler: at once after the acceptance, and again when that is overdue.
+//!
+//! Every replica of the gateway relays. A row stays until its operation is finalized, so an operation is sent
+//! again after 5 s, then after twice as long each time up to 6 h; the scheduler knows it by its id.
+
+use std::{sync::Arc, time::Duration};
+
+use binnacle_boot::{Shutdown, database::Database};
+use binnacle_domain::operation::{OperationId, Outcome};
+use binnacle_proto::{
+    common::v1,
+    scheduler::v1::{
+        ScheduleRequest, Submission, SubmissionResult, SubmissionState,
+        scheduler_service_client::SchedulerServiceClient,
+    },
+    time_to,
+};
+use prost::Message as _;
+use tokio::sync::{Semaphore, mpsc};
+use tonic::transport::Channel;
+use uuid::Uuid;
+
+use super::{Error, Operations, postgres, sqlite};
+
+/// Operations accepted a moment ago.
+pub type Queue = mpsc::Receiver<Outgoing>;
+
+/// Requests to schedulers under way at once.
+const IN_FLIGHT: usize = 4;
+/// Operations in one request.
+const BATCH: usize = 256;
+/// Bytes in one request, so that it stays far below what gRPC takes.
+const BATCH_BYTES: usize = 1024 * 1024;
+/// How often overdue rows are looked for.
+const CLAIM_EVERY: Duration = Duration::from_secs(1);
+
+/// An operation on its way.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    pub(super) id: Uuid,
+    pub(super) spec: v1::OperationSpec,
+}
+
+/// Relays until the gateway stops. What is under way then stays in the outbox.
+pub async fn relay(
+    operations: Operations,
+    mut queue: Queue,
+    scheduler: SchedulerServiceClient<Channel>,
+    shutdown: Shutdown,
+) {
+    let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
+    let mut due = tokio::time::interval(CLAIM_EVERY);
+    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        let Ok(permit) = Arc::clone(&in_flight).acquire_owned().await else {
+            return;
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            received = queue.recv_many(&mut batch, BATCH) => if received == 0 { return },
+            _ = due.tick() => match operations.claim().await {
+                Ok(claimed) => batch.extend(claimed),
+                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot read the outbox"),
+            },
+        }
+        if batch.is_empty() {
+            continue;
+        }
+        let (operations, mut scheduler) = (operations.clone(), scheduler.clone());
+        let batch: Vec<_> = batch.drain(..).map(|outgoing| (outgoing, None)).collect();
+        shutdown.spawn(async move {
+            for chunk in chunks(batch) {
+                operations.send(&mut scheduler, chunk).await;
+            }
+            drop(permit);
+        });
+    }
+}
+
+type Sending = (Outgoing, Option<v1::Receipt>);
+
+fn chunks(batch: Vec<Sending>) -> Vec<Vec<Sending>> {
+    let mut chunks = vec![Vec::new()];
+    let mut bytes = 0;
+    for item in batch {
+        let length = item.0.spec.encoded_len();
+        if bytes + length > BATCH_BYTES && bytes > 0 {
+            chunks.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += length;
+        if let Some(chunk) = chunks.last_mut() {
+            chunk.push(item);
+        }
+    }
+    chunks
+}
+
+impl Operations {
+    async fn send(&self, scheduler: &mut SchedulerServiceClient<Channel>, mut batch: Vec<Sending>) {
+        // A conflict with an operation that is finalized here but still open there is resolved by its receipt.
+        for _ in 0..2 {
+            let submissions = batch
+                .iter()
+                .map(|(outgoing, previous)| Submission {
+                    spec: Some(outgoing.spec.clone()),
+                    previous: previous.clone(),
+                })
+                .collect();
+            let answer = match scheduler.schedule(ScheduleRequest { submissions }).await {
+                Ok(answer) => answer.into_inner(),
+                Err(status) => {
+                    tracing::warn!(%status, operations = batch.len(), "no scheduler took the operations; they are sent again");
+                    return;
+                }
+            };
+            let mut again = Vec::new();
+            for (item, result) in batch.into_iter().zip(answer.results) {
+                if let Some(previous) = self.judge(item.0.id, result).await {
+                    again.push((item.0, Some(previous)));
+                }
+            }
+            if again.is_empty() {
+                return;
+            }
+            batch = again;
+        }
+    }
+
+    /// Acts upon the scheduler's answer. The receipt to send the operation again with, if that helps.
+    async fn judge(&self, id: Uuid, result: SubmissionResult) -> Option<v1::Receipt> {
+        let state = SubmissionState::try_from(result.state).unwrap_or_default();
+        let outcome = match state {
+            SubmissionState::Recorded | SubmissionState::Retry | SubmissionState::Unspecified => {
+                return None;
+            }
+            SubmissionState::Concluded => result.outcome.map(Outcome::from)?,
+            SubmissionState::Invalid => {
+                tracing::error!(operation.id = %id, reason = result.reason, "the scheduler refuses an operation");
+                Outcome::Failed {
+                    error: result.reason,
+                    detail: String::new(),
+                }
+            }
+            SubmissionState::Conflict => {
+                return self
+                    .receipt_of_conflict(id, &result.conflicting_operation_id)
+                    .await;
+            }
+        };
+        if let Err(error) = self.finalize(OperationId(id), outcome).await {
+            tracing::warn!(operation.id = %id, error = &error as &dyn std::error::Error, "cannot finalize; it is tried again");
+        }
+        None
+    }
+
+    async fn receipt_of_conflict(&self, id: Uuid, other: &str) -> Option<v1::Receipt> {
+        let receipt = match other.parse() {
+            Ok(other) => self.receipt(other).await,
+            Err(_) => Ok(None),
+        };
+        match receipt {
+            Ok(Some(receipt)) => Some(v1::Receipt {
+                operation_id: other.to_owned(),
+                outcome: Some(receipt.outcome.into()),
+                finalize_time: Some(time_to(receipt.finalized_at)),
+            }),
+            Ok(None) => {
+                tracing::error!(operation.id = %id, conflict.id = other, "the scheduler holds another operation of this resource open that the registry has not finalized; sent again later");
+                None
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot read receipts"
+                );
+                None
+            }
+        }
+    }
+
+    async fn claim(&self) -> Result<Vec<Outgoing>, Error> {
+        type Row = (Uuid, Vec<u8>, Vec<u8>);
+        let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
+        let rows: Vec<Row> = match &self.database {
+            Database::Sqlite(sqlite) => {
+                if !self.anything_due(sqlite).await? {
+                    return Ok(Vec::new());
+                }
+                sqlx::query_as(sqlite::CLAIM)
+                    .bind(limit)
+                    .fetch_all(&sqlite.write)
+                    .await?
+            }
+            Database::Postgres(pool) => {
+                sqlx::query_as(postgres::CLAIM)
+                    .bind(limit)
+                    .fetch_all(pool)
+                    .await?
+            }
+        };
+        let mut claimed = Vec::with_capacity(rows.len());
+        for (id, spec, definitions) in rows {
+            let webhooks = self.definitions.find(&definitions).await?;
+            let Some((webhooks, mut spec)) =
+                webhooks.zip(v1::OperationSpec::decode(spec.as_slice()).ok())
+            else {
+                let error = Error::Unreadable { id };
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "an accepted operation cannot be sent"
+                );
+                continue;
+            };
+            spec.webhooks = webhooks;
+            claimed.push(Outgoing { id, spec });
+        }
+        Ok(claimed)
+    }
+
+    /// Spares the write lock while nothing is overdue.
+    async fn anything_due(
+        &self,
+        sqlite: &binnacle_boot::database::Sqlite,
+    ) -> Result<bool, sqlx::Error> {
+        const DUE: &str = "SELECT EXISTS (SELECT 1 FROM outbox WHERE send_at <= CAST(unixepoch('subsec') * 1000000 AS integer))";
+        sqlx::query_scalar(DUE).fetch_one(&sqlite.read).await
+    }
+}

@@ -1,0 +1,14 @@
+-- Claims rows that are overdue for sending. $1: at most so many. The next send is 5 s later, doubling to 6 h.
+UPDATE outbox o
+SET sends = o.sends + 1,
+    send_at = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+        + least(5000000 * power(2, least(o.sends, 12))::bigint, 21600000000)
+FROM (
+    SELECT operation_id
+    FROM outbox
+    WHERE send_at <= (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+    LIMIT $1
+    FOR UPDATE SKIP LOCKED
+) due
+WHERE o.operation_id = due.operation_id
+RETURNING o.operation_id, o.spec, o.definitions
