@@ -13,9 +13,11 @@ pub mod grpc;
 pub mod health;
 pub mod http;
 pub mod ids;
+mod outbox;
 pub mod shutdown;
 pub mod telemetry;
 
 pub use context::Context;
 pub use health::Readiness;
+pub use outbox::Outbox;
 pub use shutdown::Shutdown;
