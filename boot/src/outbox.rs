@@ -68,7 +68,7 @@ impl<T: Send + 'static> Outbox<T> {
 
     /// Frames of at most `max` items each, for the one stream that this outbox belongs to.
     pub fn frames(&self, max: usize) -> impl Stream<Item = Vec<T>> + Send + 'static {
-        futures::stream::unfold(self.clone(), async move |outbox| {
+        futures::stream::unfold(self.clone(), move |outbox| async move {
             let frame = outbox.next(max).await?;
             Some((frame, outbox))
         })
