@@ -1,0 +1,131 @@
+//! The registry: tenants, applications, application templates, their webhooks and labels.
+//!
+//! Everything is scoped: there is no way to read an application without its tenant, and an id of
+//! another tenant is answered like one that does not exist. A mutation is one transaction, run by
+//! [`Registry::write`] on a task of its own, so that a client who goes away leaves nothing half
+//! done. On SQLite it takes the write lock first.
+//!
+//! *Invariant*: the registry knows neither GraphQL nor HTTP.
+
+pub mod application;
+pub mod cursor;
+mod error;
+pub mod filter;
+pub mod label;
+pub mod snapshot;
+pub mod template;
+pub mod tenant;
+pub mod webhook;
+
+use binnacle_boot::Shutdown;
+use binnacle_boot::database::{self, Database, DatabaseUrl, Migration};
+use futures::future::BoxFuture;
+use sea_orm::{
+    DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, SqlxPostgresConnector,
+    SqlxSqliteConnector, TransactionOptions, TransactionTrait as _,
+};
+use tokio::sync::oneshot;
+
+pub use error::Error;
+
+/// The PostgreSQL schema, and the name of the SQLite file, that the gateway owns.
+pub const SCHEMA: &str = "director";
+
+/// The steps of the schema, oldest first.
+const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "registry",
+    sqlite: include_str!("../migrations/sqlite/0001_registry.sql"),
+    postgres: include_str!("../migrations/postgres/0001_registry.sql"),
+}];
+
+/// The gateway's database. Clones share its connections.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    database: Database,
+    read: DatabaseConnection,
+    write: DatabaseConnection,
+    shutdown: Shutdown,
+}
+
+impl Registry {
+    /// Opens the database and brings its schema up to date.
+    pub async fn open(
+        url: &DatabaseUrl,
+        options: database::Options,
+        shutdown: &Shutdown,
+    ) -> Result<Self, database::Error> {
+        let database = Database::open(url, SCHEMA, options).await?;
+        database.migrate(SCHEMA, MIGRATIONS).await?;
+        let (read, write) = match &database {
+            Database::Sqlite(sqlite) => (
+                SqlxSqliteConnector::from_sqlx_sqlite_pool(sqlite.read.clone()),
+                SqlxSqliteConnector::from_sqlx_sqlite_pool(sqlite.write.clone()),
+            ),
+            Database::Postgres(pool) => {
+                let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
+                (connection.clone(), connection)
+            }
+        };
+        Ok(Self {
+            database,
+            read,
+            write,
+            shutdown: shutdown.clone(),
+        })
+    }
+
+    /// The database itself, for statements written by hand.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// What reads outside a transaction use.
+    pub(crate) fn reader(&self) -> &DatabaseConnection {
+        &self.read
+    }
+
+    /// The service's task tracker.
+    pub(crate) fn shutdown(&self) -> &Shutdown {
+        &self.shutdown
+    }
+
+    /// Runs `work` as one transaction, to its end even if the caller goes away: all of it is
+    /// committed when it answers `Ok`, none of it otherwise.
+    pub async fn write<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, Error>>
+            + Send
+            + 'static,
+    {
+        let connection = self.write.clone();
+        let (answer, answered) = oneshot::channel();
+        self.shutdown.spawn(async move {
+            // Nobody may be listening any more; the transaction is over all the same.
+            let _ = answer.send(transact(&connection, work).await);
+        });
+        answered.await.unwrap_or(Err(Error::Stopped))
+    }
+}
+
+async fn transact<T, F>(connection: &DatabaseConnection, work: F) -> Result<T, Error>
+where
+    F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, Error>>,
+{
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    let transaction = connection.begin_with_options(options).await?;
+    match work(&transaction).await {
+        Ok(done) => {
+            transaction.commit().await?;
+            Ok(done)
+        }
+        Err(error) => {
+            transaction.rollback().await?;
+            Err(error)
+        }
+    }
+}
