@@ -32,12 +32,20 @@ pub use error::Error;
 pub const SCHEMA: &str = "director";
 
 /// The steps of the schema, oldest first.
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "registry",
-    sqlite: include_str!("../migrations/sqlite/0001_registry.sql"),
-    postgres: include_str!("../migrations/postgres/0001_registry.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "registry",
+        sqlite: include_str!("../migrations/sqlite/0001_registry.sql"),
+        postgres: include_str!("../migrations/postgres/0001_registry.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "operations",
+        sqlite: include_str!("../migrations/sqlite/0002_operations.sql"),
+        postgres: include_str!("../migrations/postgres/0002_operations.sql"),
+    },
+];
 
 /// The gateway's database. Clones share its connections.
 #[derive(Clone, Debug)]
