@@ -377,7 +377,7 @@ mod tests {
 
     #[tokio::test]
     async fn lingering_gathers_what_comes_shortly_after() {
-        let linger = Duration::from_secs(60);
+        let linger = Duration::from_mins(1);
         let setting = start(
             0,
             Options {

@@ -37,15 +37,6 @@ const MAX_HEADERS: u32 = 64 * 1024;
 pub(crate) const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
 pub(crate) const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
 
-/// What a door speaks.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Protocol {
-    /// HTTP/1.1 with upgrades, or HTTP/2 by prior knowledge.
-    Http,
-    /// HTTP/2 only.
-    Grpc,
-}
-
 /// How long a connection may take.
 #[derive(Clone, Copy, Debug)]
 struct Patience {
@@ -59,26 +50,15 @@ struct Patience {
 
 const PATIENCE: Patience = Patience {
     first_request: Duration::from_secs(15),
-    headers: Duration::from_secs(60),
+    headers: Duration::from_mins(1),
     grace: Duration::from_secs(10),
 };
 
-/// Accepts connections until the shutdown, then returns; connections are tasks of `shutdown`,
-/// which may finish the requests in progress and are dropped after that.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    router: Router,
-    protocol: Protocol,
-    shutdown: Shutdown,
-) {
-    accept_all(
-        listener,
-        router,
-        builder(protocol, PATIENCE),
-        PATIENCE,
-        shutdown,
-    )
-    .await;
+/// Accepts connections until the shutdown, then returns. They speak HTTP/1.1 with upgrades, or
+/// HTTP/2 by prior knowledge as gRPC does, and are tasks of `shutdown`, which may finish the
+/// requests in progress and are dropped after that.
+pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
+    accept_all(listener, router, builder(PATIENCE), PATIENCE, shutdown).await;
 }
 
 async fn accept_all(
@@ -124,7 +104,7 @@ async fn accept(
     }
 }
 
-fn builder(protocol: Protocol, patience: Patience) -> Builder<TokioExecutor> {
+fn builder(patience: Patience) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -139,10 +119,7 @@ fn builder(protocol: Protocol, patience: Patience) -> Builder<TokioExecutor> {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEADERS);
-    match protocol {
-        Protocol::Http => builder,
-        Protocol::Grpc => builder.http2_only(),
-    }
+    builder
 }
 
 async fn run(
@@ -199,7 +176,7 @@ async fn answer(router: &mut Router, request: Request<Incoming>) -> axum::respon
 async fn silence(spoken: &AtomicBool, limit: Duration) {
     tokio::time::sleep(limit).await;
     if spoken.load(Ordering::Relaxed) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -221,7 +198,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = Shutdown::new();
-        let builder = builder(Protocol::Http, patience);
+        let builder = builder(patience);
         shutdown.spawn(accept_all(
             listener,
             router,
@@ -251,7 +228,7 @@ mod tests {
     #[tokio::test]
     async fn who_sends_headers_slowly_is_dropped() {
         let long = Patience {
-            first_request: Duration::from_secs(60),
+            first_request: Duration::from_mins(1),
             ..SHORT
         };
         let (mut stream, _shutdown) = connect(long, Router::new()).await;

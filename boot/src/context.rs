@@ -26,6 +26,7 @@ impl Context {
 
     /// A context for another service in the same process: it starts and stops on its own, and
     /// shares the page of metrics.
+    #[must_use]
     pub fn sibling(&self) -> Self {
         Self::with_metrics(self.metrics.clone())
     }

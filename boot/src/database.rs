@@ -153,6 +153,6 @@ where
         clippy::disallowed_methods,
         reason = "ends by itself within the pool's timeouts, and whoever shuts down closes the pool"
     )]
-    let begun = tokio::spawn(begin);
-    begun.await.map_err(|_| sqlx::Error::WorkerCrashed)?
+    let task = tokio::spawn(begin);
+    task.await.map_err(|_| sqlx::Error::WorkerCrashed)?
 }

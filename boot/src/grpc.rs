@@ -15,8 +15,8 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tower::Service;
 
-use crate::connection::{self, Protocol};
-use crate::{Context, Readiness, telemetry};
+use crate::connection;
+use crate::{Context, Readiness, health, telemetry};
 
 /// How often `grpc.health.v1` is told what readiness says.
 const HEALTH: Duration = Duration::from_secs(1);
@@ -83,21 +83,21 @@ impl Api {
 }
 
 /// Serves `api` on `listener` until the shutdown, with health, reflection (v1 and v1alpha) and the
-/// trace context of the caller.
+/// trace context of the caller; and over plain HTTP `/healthz`, `/readyz` and `/metrics`.
 ///
 /// Returns when nothing more is accepted. Calls in progress go on as tasks of the shutdown, for up
 /// to ten seconds; a stream that lasts has to watch the shutdown and end by itself, or is cut.
 pub async fn serve(listener: TcpListener, api: Api, context: &Context) -> Result<(), Error> {
     let mut api = api.with_reflection()?;
-    let (reporter, health) = tonic_health::server::health_reporter();
-    api.routes = api.routes.add_service(health);
+    let (reporter, health_service) = tonic_health::server::health_reporter();
+    api.routes = api.routes.add_service(health_service);
     let Context {
         shutdown,
         readiness,
-        metrics: _,
+        metrics,
     } = context.clone();
     report(&reporter, &readiness, &api.names).await;
-    let stopping = shutdown.clone();
+    let (stopping, asked) = (shutdown.clone(), readiness.clone());
     shutdown.spawn(async move {
         while !stopping.is_cancelled() {
             tokio::select! {
@@ -107,8 +107,9 @@ pub async fn serve(listener: TcpListener, api: Api, context: &Context) -> Result
             report(&reporter, &readiness, &api.names).await;
         }
     });
-    let router = telemetry::traced(api.routes.prepare().into_axum_router());
-    connection::serve(listener, router, Protocol::Grpc, shutdown).await;
+    let router = telemetry::traced(api.routes.prepare().into_axum_router())
+        .merge(health::routes(asked, metrics));
+    connection::serve(listener, router, shutdown).await;
     Ok(())
 }
 

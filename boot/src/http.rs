@@ -4,7 +4,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 
 use crate::Shutdown;
-use crate::connection::{self, Protocol};
+use crate::connection;
 
 /// Serves `router` on `listener` until the shutdown: HTTP/1.1 with upgrades, and HTTP/2 by prior
 /// knowledge. Handlers may ask for [`ConnectInfo`](axum::extract::ConnectInfo)`<SocketAddr>`.
@@ -12,5 +12,5 @@ use crate::connection::{self, Protocol};
 /// Returns when nothing more is accepted. Requests in progress go on as tasks of `shutdown`, for
 /// up to ten seconds; what waits for longer on purpose has to watch `shutdown` itself.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
-    connection::serve(listener, router, Protocol::Http, shutdown).await;
+    connection::serve(listener, router, shutdown).await;
 }

@@ -175,8 +175,6 @@ pub fn set_parent(span: &Span, traceparent: Option<&str>) {
 }
 
 /// An interceptor that sends the current context along with a gRPC call.
-#[expect(clippy::result_large_err, reason = "the shape of an interceptor")]
-#[expect(clippy::unnecessary_wraps, reason = "the shape of an interceptor")]
 pub fn inject(mut request: tonic::Request<()>) -> Result<tonic::Request<()>, Status> {
     let value = traceparent().and_then(|context| MetadataValue::try_from(context).ok());
     if let Some(value) = value {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::FutureExt;
+use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, PgPool, Postgres, Row, Transaction};
 use tokio::time::Instant;
@@ -130,7 +131,7 @@ pub(super) async fn lock(connection: &mut PgConnection, schema: &str) -> Result<
 /// Wrong credentials or a missing database do not get better by waiting; a server that starts,
 /// stops or is not there does.
 fn sort(server: &str, source: sqlx::Error) -> Error {
-    let code = source.as_database_error().and_then(|error| error.code());
+    let code = source.as_database_error().and_then(DatabaseError::code);
     let is_final = code.is_some_and(|code| {
         ["28", "3D", "42"]
             .iter()
@@ -182,6 +183,6 @@ pub async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx
 /// Whether the database gave up this transaction in favour of another: a deadlock or a
 /// serialization failure. The same work may succeed at once.
 pub fn is_conflict(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error.as_database_error().and_then(DatabaseError::code);
     code.is_some_and(|code| code == "40001" || code == "40P01")
 }

@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn a_directory_is_a_database_too() {
         let url: DatabaseUrl = "sqlite:./data".parse().unwrap();
-        assert!(matches!(url, DatabaseUrl::Sqlite(path) if path == PathBuf::from("./data")));
+        assert!(matches!(url, DatabaseUrl::Sqlite(path) if path.ends_with("data")));
     }
 
     #[test]

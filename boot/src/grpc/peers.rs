@@ -26,6 +26,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// seconds, so replicas may come and go.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
+#[expect(
+    clippy::unsafe_derive_deserialize,
+    reason = "what is unsafe is inside the select macro"
+)]
 pub struct Peers(Vec<String>);
 
 /// Why a text names no peers.
@@ -181,7 +185,7 @@ async fn follow(
         }
         known = current;
         tokio::select! {
-            changed = addresses.changed() => if changed.is_err() { return },
+            ended = addresses.changed() => if ended.is_err() { return },
             () = changes.closed() => return,
         }
     }

@@ -132,3 +132,24 @@ async fn a_peer_that_is_not_there_is_an_error_and_not_a_wait() {
         Code::Unavailable
     );
 }
+
+#[tokio::test]
+async fn the_same_door_answers_questions_about_health_over_plain_http() {
+    let (address, context) = start().await;
+    assert!(
+        crate::http::get_page(address, "/healthz")
+            .await
+            .ends_with("ok\n")
+    );
+    assert!(
+        crate::http::get_page(address, "/readyz")
+            .await
+            .starts_with("HTTP/1.1 503")
+    );
+    context.readiness.started();
+    assert!(
+        crate::http::get_page(address, "/readyz")
+            .await
+            .starts_with("HTTP/1.1 200")
+    );
+}

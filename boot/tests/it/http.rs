@@ -20,7 +20,7 @@ async fn start(router: Router) -> (SocketAddr, Context) {
     (address, context)
 }
 
-async fn get_page(address: SocketAddr, path: &str) -> String {
+pub(crate) async fn get_page(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
