@@ -202,13 +202,7 @@ mod tests {
 
     #[test]
     fn hostile_documents_are_refused() {
-        let bomb = |chain: usize| {
-            let mut text = "{ ...F0 }".to_owned();
-            for i in 0..chain {
-                text += &format!(" fragment F{i} on Query {{ ...F{0} ...F{0} }}", i + 1);
-            }
-            text + &format!(" fragment F{chain} on Query {{ a }}")
-        };
+        let bomb = |length: usize| chain(length, 2, "...F{n} ");
         assert_eq!(code(&bomb(24)), Code::TooComplex);
         assert_eq!(code(&bomb(400)), Code::TooDeep);
         assert_eq!(code(&bomb(1000)), Code::TooComplex);
@@ -281,31 +275,34 @@ mod tests {
         admit(&source, 0).unwrap();
     }
 
-    /// Counted rather than timed: every node once, whatever the fragments expand to.
+    /// A chain of fragments, each made of `pieces` that mention the next one.
+    fn chain(fragments: usize, pieces: usize, piece: &str) -> String {
+        let mut text = "{ ...F0 }".to_owned();
+        for i in 0..fragments {
+            let body = piece.replace("{n}", &(i + 1).to_string()).repeat(pieces);
+            text += &format!(" fragment F{i} on Query {{ {body}}}");
+        }
+        text + &format!(" fragment F{fragments} on Query {{ a }}")
+    }
+
+    /// Counted rather than timed: every node at most once, whatever the fragments expand to.
     #[test]
     fn the_guard_looks_at_every_node_of_a_hostile_document_once() {
-        for size in [1, 32, 256].map(|kib| kib * 1024) {
-            for shape in [
-                "...F{n} ...F{n} ",
-                "...F{n} ",
-                "a { ...F{n} ...F{n} } ",
-                "a(x: [1 2]) ...F{n} ",
-            ] {
-                let mut text = "{ ...F0 }".to_owned();
-                let mut definitions = 1;
-                while text.len() < size {
-                    let body = shape.replace("{n}", &definitions.to_string());
-                    text += &format!(" fragment F{} on Query {{ {body}}}", definitions - 1);
-                    definitions += 1;
+        let pieces = [
+            ("...F{n} ", 1),
+            ("a { ...F{n} } ", 2),
+            ("a(x: [1 2]) ...F{n} ", 5),
+        ];
+        for (piece, nodes) in pieces {
+            for kibibytes in [1, 32, 256] {
+                for fragments in [5, 14] {
+                    let count = kibibytes * 1024 / fragments / piece.len();
+                    let document = parse_query(chain(fragments, count, piece)).unwrap();
+                    let most = fragments * (count * nodes + 1) + 3;
+                    let visited = cost::visited(&document);
+                    assert!(visited <= most, "{visited} visits, {most} nodes");
+                    assert!(2 * visited > most, "{visited} visits, {most} nodes");
                 }
-                text += &format!(" fragment F{} on Query {{ a }}", definitions - 1);
-                let document = parse_query(&text).unwrap();
-                let visited = cost::visited(&document);
-                // The longest shape has five nodes and a definition.
-                assert!(
-                    visited <= 6 * definitions,
-                    "{visited} nodes of {definitions} definitions"
-                );
             }
         }
     }
