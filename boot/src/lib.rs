@@ -9,6 +9,7 @@ pub mod clock;
 mod connection;
 mod context;
 pub mod database;
+pub mod failpoint;
 pub mod grpc;
 pub mod health;
 pub mod http;
