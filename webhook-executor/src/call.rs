@@ -1,0 +1,163 @@
+//! A call as it is owed, and the request that it comes to.
+
+use std::time::Duration;
+
+use binnacle_domain::webhook::{self, HttpRequest, Webhook};
+use binnacle_proto::executor::v1::Call;
+use binnacle_proto::{Invalid, duration_from};
+use reqwest::header::{
+    CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRAILER, TRANSFER_ENCODING,
+};
+use reqwest::{Method, Request};
+use serde_json::Value;
+use url::Url;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// What the connection decides, whatever a template says.
+const CONNECTION: [HeaderName; 4] = [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, TRAILER];
+
+/// One HTTP exchange owed to an external system.
+pub(crate) struct Owed {
+    webhook: Webhook,
+    object: Value,
+    correlation_id: String,
+    idempotency_key: String,
+    pub(crate) poll_url: Option<String>,
+    pub(crate) valid_for: Duration,
+}
+
+/// Why a request cannot be sent.
+pub(crate) enum Unsendable {
+    /// The webhook cannot be rendered: final.
+    Webhook(webhook::Error),
+    /// What it renders to is no request that HTTP knows.
+    Request(String),
+}
+
+impl TryFrom<Call> for Owed {
+    type Error = Invalid;
+
+    fn try_from(call: Call) -> Result<Self, Invalid> {
+        let Call {
+            operation_id,
+            webhook_index: _,
+            attempt: _,
+            webhook,
+            request_object,
+            correlation_id,
+            poll_url,
+            valid_for,
+            traceparent: _,
+        } = call;
+        let webhook: Webhook = webhook
+            .ok_or_else(|| Invalid::missing("calls.webhook"))?
+            .try_into()?;
+        let object = serde_json::from_str(&request_object).map_err(|error| Invalid {
+            field: "calls.request_object",
+            reason: format!("is not JSON: {error}"),
+        })?;
+        let valid_for = valid_for.ok_or_else(|| Invalid::missing("calls.valid_for"))?;
+        let valid_for = duration_from("calls.valid_for", valid_for)?;
+        Ok(Self {
+            idempotency_key: format!("{operation_id}:{}", webhook.id),
+            webhook,
+            object,
+            correlation_id,
+            poll_url: Some(poll_url).filter(|url| !url.is_empty()),
+            valid_for: valid_for.to_std().unwrap_or_default(),
+        })
+    }
+}
+
+impl Owed {
+    /// The request, complete; `traceparent` goes with it.
+    pub(crate) fn request(&self, traceparent: Option<String>) -> Result<Request, Unsendable> {
+        let correlation_id = Some(self.correlation_id.as_str());
+        let rendered = match &self.poll_url {
+            Some(url) => webhook::poll_request(&self.webhook, &self.object, correlation_id, url),
+            None => webhook::request(&self.webhook, &self.object, correlation_id),
+        };
+        let HttpRequest {
+            method,
+            url,
+            headers,
+            body,
+        } = rendered.map_err(Unsendable::Webhook)?;
+        let method: Method = method
+            .parse()
+            .map_err(|_| unsendable(format!("{method:?} is no HTTP method")))?;
+        let mut request = Request::new(method, address(&url)?);
+        let map = request.headers_mut();
+        for (name, value) in headers {
+            append(map, &name, &value)?;
+        }
+        self.identify(map, traceparent)?;
+        *request.body_mut() = body.map(Into::into);
+        Ok(request)
+    }
+
+    /// What tells the external system that a repeat is one, and whose request it serves.
+    fn identify(
+        &self,
+        headers: &mut HeaderMap,
+        traceparent: Option<String>,
+    ) -> Result<(), Unsendable> {
+        let value = |text: &str| {
+            HeaderValue::from_str(text).map_err(|error| unsendable(error.to_string()))
+        };
+        headers.insert(IDEMPOTENCY_KEY, value(&self.idempotency_key)?);
+        if !headers.contains_key(&REQUEST_ID) && !self.correlation_id.is_empty() {
+            headers.insert(REQUEST_ID, value(&self.correlation_id)?);
+        }
+        if let Some(traceparent) = traceparent {
+            headers.insert(TRACEPARENT, value(&traceparent)?);
+        }
+        Ok(())
+    }
+
+    /// What an answer means.
+    pub(crate) fn interpret(
+        &self,
+        status: u16,
+        headers: &[(String, String)],
+        body: &[u8],
+    ) -> Result<webhook::Answer, webhook::Error> {
+        match self.poll_url {
+            Some(_) => webhook::interpret_poll(&self.webhook, status, headers, body),
+            None => webhook::interpret_call(&self.webhook, status, headers, body),
+        }
+    }
+}
+
+fn unsendable(reason: String) -> Unsendable {
+    Unsendable::Request(reason)
+}
+
+fn address(text: &str) -> Result<Url, Unsendable> {
+    // The URL parser drops line ends and tabs, which would call another address than was meant.
+    if text.chars().any(char::is_control) {
+        return Err(unsendable("control character in URL".to_owned()));
+    }
+    let url: Url = text
+        .parse()
+        .map_err(|error| unsendable(format!("{text:?} is no absolute URL: {error}")))?;
+    match url.scheme() {
+        "http" | "https" if url.has_host() => Ok(url),
+        scheme => Err(unsendable(format!("unsupported protocol scheme {scheme:?}"))),
+    }
+}
+
+fn append(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Unsendable> {
+    let name: HeaderName = name
+        .parse()
+        .map_err(|_| unsendable(format!("invalid header field name {name:?}")))?;
+    if CONNECTION.contains(&name) {
+        return Ok(());
+    }
+    let value = HeaderValue::from_bytes(value.as_bytes())
+        .map_err(|_| unsendable(format!("invalid header field value for {:?}", name.as_str())))?;
+    headers.append(name, value);
+    Ok(())
+}
