@@ -90,7 +90,12 @@ mod tests {
         for exchange in &mut stalled {
             assert!(exchange.now_or_never().is_none());
         }
-        assert!(bulkhead.run("healthy:80", async {}).now_or_never().is_some());
+        assert!(
+            bulkhead
+                .run("healthy:80", async {})
+                .now_or_never()
+                .is_some()
+        );
         drop(stalled);
         assert!(bulkhead.lock().is_empty(), "nobody's destination is kept");
     }

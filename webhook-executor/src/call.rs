@@ -104,9 +104,8 @@ impl Owed {
         headers: &mut HeaderMap,
         traceparent: Option<String>,
     ) -> Result<(), Unsendable> {
-        let value = |text: &str| {
-            HeaderValue::from_str(text).map_err(|error| unsendable(error.to_string()))
-        };
+        let value =
+            |text: &str| HeaderValue::from_str(text).map_err(|error| unsendable(error.to_string()));
         headers.insert(IDEMPOTENCY_KEY, value(&self.idempotency_key)?);
         if !headers.contains_key(&REQUEST_ID) && !self.correlation_id.is_empty() {
             headers.insert(REQUEST_ID, value(&self.correlation_id)?);
@@ -145,7 +144,9 @@ fn address(text: &str) -> Result<Url, Unsendable> {
         .map_err(|error| unsendable(format!("{text:?} is no absolute URL: {error}")))?;
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(url),
-        scheme => Err(unsendable(format!("unsupported protocol scheme {scheme:?}"))),
+        scheme => Err(unsendable(format!(
+            "unsupported protocol scheme {scheme:?}"
+        ))),
     }
 }
 
@@ -156,8 +157,12 @@ fn append(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Unsend
     if CONNECTION.contains(&name) {
         return Ok(());
     }
-    let value = HeaderValue::from_bytes(value.as_bytes())
-        .map_err(|_| unsendable(format!("invalid header field value for {:?}", name.as_str())))?;
+    let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
+        unsendable(format!(
+            "invalid header field value for {:?}",
+            name.as_str()
+        ))
+    })?;
     headers.append(name, value);
     Ok(())
 }

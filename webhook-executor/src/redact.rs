@@ -30,7 +30,7 @@ pub(crate) struct Redactor {
 impl Redactor {
     pub(crate) fn new() -> Result<Self, regex::Error> {
         let pair = format!(
-            r#"(?i)([\w.-]*(?:{NAMES})[\w.-]*\\?["']?\s*[:=]\s*)("(?:[^"\\]|\\.)*"?|\\"(?:[^"\\]|\\[^"])*|(?:bearer|basic)\s+[^\s",;&<]+|[^\s",;&<]+)"#
+            r#"(?i)([\w.-]*(?:{NAMES})[\w.-]*\\?["']?\s*[:=]\s*)("(?:[^"\\]|\\.)*"?|\\"(?:[^"\\]|\\[^"])*|(?:bearer|basic)\s+[^\s",;&<}}\]]+|[^\s",;&<}}\]]+)"#
         );
         Ok(Self {
             name: Regex::new(&format!("(?i){NAMES}"))?,
@@ -112,6 +112,9 @@ impl Redactor {
         }
         if self.name.is_match(&shown) {
             let hide = |pair: &Captures<'_>| {
+                if &pair[2] == "null" {
+                    return pair[0].to_owned();
+                }
                 let quote = if pair[2].starts_with('"') { "\"" } else { "" };
                 format!("{}{quote}{HIDDEN}{quote}", &pair[1])
             };
@@ -162,7 +165,9 @@ mod tests {
 
     #[test]
     fn an_address_loses_its_user_and_secret_parameters() {
-        let url = "http://me:mine@host:8080/a?x=1&access_token=abc&y=%20#f".parse().unwrap();
+        let url = "http://me:mine@host:8080/a?x=1&access_token=abc&y=%20#f"
+            .parse()
+            .unwrap();
         assert_eq!(
             redactor().line("GET", &url),
             "GET http://host:8080/a?x=1&access_token=***&y=%20"
@@ -171,7 +176,8 @@ mod tests {
 
     #[test]
     fn values_of_secret_keys_are_hidden_at_any_depth() {
-        let body = br#"{"a":[{"clientSecret":{"v":"x"}}],"password":"p\"q","tokens":null,"ok":"yes"}"#;
+        let body =
+            br#"{"a":[{"clientSecret":{"v":"x"}}],"password":"p\"q","tokens":null,"ok":"yes"}"#;
         assert_eq!(
             redactor().body(body, &[]),
             r#"{"a":[{"clientSecret":"***"}],"ok":"yes","password":"***","tokens":null}"#

@@ -150,7 +150,10 @@ impl Session {
         self.valid_until = None;
         if !self.under_way.is_empty() {
             let calls = self.under_way.len();
-            tracing::warn!(calls, "a worker has not renewed its session: giving its calls up");
+            tracing::warn!(
+                calls,
+                "a worker has not renewed its session: giving its calls up"
+            );
         }
         self.under_way.clear();
         self.tasks.abort_all();
