@@ -17,7 +17,7 @@ mod sqlite;
 
 use std::sync::Arc;
 
-use binnacle_boot::{Shutdown, batch, clock, database::Database, ids};
+use binnacle_boot::{Shutdown, batch, clock, database::Database, failpoint, ids};
 use binnacle_domain::{
     operation::{
         APPLICATION, OperationId, OperationType, Outcome, Resource, Spec, UNPAIR_APPLICATION,
@@ -184,6 +184,7 @@ impl Operations {
         let id = OperationId(accepted.id);
         match self.writer.submit(commit::Entry::Accept(accepted)).await? {
             commit::Answer::Accepted => {
+                failpoint::reach("gateway.accepted");
                 self.hand_over(outgoing);
                 Ok(Acceptance::Accepted(id))
             }
@@ -199,6 +200,7 @@ impl Operations {
 
     /// Hands an operation to the relay once the caller's transaction is committed.
     pub fn created(&self, creation: Creation) {
+        failpoint::reach("gateway.accepted");
         self.hand_over(creation.0.outgoing);
     }
 
@@ -267,7 +269,10 @@ impl Operations {
             .submit(commit::Entry::Finalize(finalization))
             .await?
         {
-            commit::Answer::Finalized(finalized) => Ok(finalized),
+            commit::Answer::Finalized(finalized) => {
+                failpoint::reach("gateway.finalized");
+                Ok(finalized)
+            }
             _ => Ok(Finalized::Unknown),
         }
     }

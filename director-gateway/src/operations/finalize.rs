@@ -55,14 +55,3 @@ pub(super) fn columns(outcome: &Outcome) -> (bool, &str, &str) {
         Outcome::Failed { error, detail } => (false, error, detail),
     }
 }
-
-/// The answer for an outcome that was written to a receipt just now. It differs from the one asked for exactly
-/// when the resource is gone.
-pub(super) fn written(asked: &Outcome, written: Outcome) -> Finalized {
-    let gone = matches!(&written, Outcome::Failed { error, .. } if error == NOT_FOUND);
-    if *asked == written && !gone {
-        Finalized::Applied(written)
-    } else {
-        Finalized::ResourceGone(written)
-    }
-}

@@ -1,7 +1,5 @@
 //! The data path's statements on PostgreSQL: arrays in, one statement per kind of entry.
 
-use std::collections::HashMap;
-
 use binnacle_boot::{clock, database};
 use binnacle_domain::operation::APPLICATION;
 use sqlx::{PgConnection, PgPool};
@@ -10,7 +8,7 @@ use uuid::Uuid;
 use super::{
     Accepted, Error, Finalization, Finalized,
     commit::{Batch, Outcomes},
-    finalize::{columns, outcome, shown, written},
+    finalize::{columns, outcome, shown},
 };
 
 pub(super) const INSERT: &str = include_str!("sql/postgres/insert.sql");
@@ -72,9 +70,8 @@ async fn finalize(
     items: &[&Finalization],
     outcomes: &mut Outcomes,
 ) -> Result<(), sqlx::Error> {
-    let asked: HashMap<Uuid, &Finalization> = items.iter().map(|i| (i.id, *i)).collect();
     let columns: Vec<_> = items.iter().map(|item| columns(&item.outcome)).collect();
-    let rows: Vec<Receipt> = sqlx::query_as(FINALIZE)
+    let rows: Vec<(Uuid, bool, bool, String, String)> = sqlx::query_as(FINALIZE)
         .bind(items.iter().map(|item| item.id).collect::<Vec<_>>())
         .bind(
             columns
@@ -103,14 +100,18 @@ async fn finalize(
         .bind(clock::now())
         .fetch_all(&mut *connection)
         .await?;
-    for (id, succeeded, error, detail) in rows {
-        if let Some(asked) = asked.get(&id) {
-            let written = written(&asked.outcome, outcome(succeeded, error, detail));
-            outcomes.finalized.insert(id, written);
-        }
+    for (id, applied, succeeded, error, detail) in rows {
+        let outcome = outcome(succeeded, error, detail);
+        let finalized = if applied {
+            Finalized::Applied(outcome)
+        } else {
+            Finalized::ResourceGone(outcome)
+        };
+        outcomes.finalized.insert(id, finalized);
     }
-    let rest: Vec<Uuid> = asked
-        .into_keys()
+    let rest: Vec<Uuid> = items
+        .iter()
+        .map(|item| item.id)
         .filter(|id| !outcomes.finalized.contains_key(id))
         .collect();
     if rest.is_empty() {

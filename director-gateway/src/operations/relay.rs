@@ -37,7 +37,8 @@ const CLAIM_EVERY: Duration = Duration::from_secs(1);
 /// An operation on its way.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
-    pub(super) id: Uuid,
+    /// The operation.
+    pub id: Uuid,
     pub(super) spec: v1::OperationSpec,
 }
 
@@ -180,7 +181,8 @@ impl Operations {
         }
     }
 
-    async fn claim(&self) -> Result<Vec<Outgoing>, Error> {
+    /// Claims overdue operations for sending. Each is claimed once until its next send is due.
+    pub async fn claim(&self) -> Result<Vec<Outgoing>, Error> {
         type Row = (Uuid, Vec<u8>, Vec<u8>);
         let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
         let rows: Vec<Row> = match &self.database {

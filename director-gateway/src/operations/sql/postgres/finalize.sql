@@ -22,6 +22,7 @@ WITH item AS (
 ), updated AS (
     UPDATE application a
     SET ready = true,
+        operation_id = NULL,
         error = CASE WHEN box.succeeded THEN NULL ELSE box.shown END,
         status_condition = CASE WHEN box.succeeded THEN box.success_condition ELSE box.failure_condition END,
         status_timestamp = $6,
@@ -31,27 +32,36 @@ WITH item AS (
     WHERE a.id = box.resource_id
       AND a.operation_id = box.operation_id
       AND NOT (box.succeeded AND box.success_condition IS NULL)
-    RETURNING a.operation_id
+    RETURNING box.operation_id
 ), judged AS (
-    SELECT box.*,
-           box.operation_id IN (SELECT operation_id FROM removed UNION ALL SELECT operation_id FROM updated) AS applied
+    SELECT box.*, found.operation_id IS NOT NULL AS applied
     FROM box
+    LEFT JOIN (SELECT operation_id FROM removed UNION ALL SELECT operation_id FROM updated) found USING (operation_id)
     WHERE NOT EXISTS (
         SELECT FROM application a
         WHERE a.id = box.resource_id AND a.operation_id IS DISTINCT FROM box.operation_id
     )
+), outcome AS (
+    -- A resource that is gone: what a delete wanted, and what an update could not do.
+    SELECT operation_id, tenant_id, resource_type, resource_id, operation_type, applied,
+           CASE WHEN applied THEN succeeded ELSE operation_type = 'Delete' END AS succeeded,
+           CASE
+               WHEN applied THEN error
+               WHEN operation_type = 'Delete' THEN ''
+               ELSE 'Application not found in director'
+           END AS error,
+           CASE WHEN applied THEN detail ELSE '' END AS detail
+    FROM judged
 ), cleared AS (
     DELETE FROM outbox o
-    USING judged
-    WHERE o.operation_id = judged.operation_id
+    USING outcome
+    WHERE o.operation_id = outcome.operation_id
+), written AS (
+    INSERT INTO receipt (
+        operation_id, tenant_id, resource_type, resource_id, operation_type, succeeded, error, detail, finalized_at
+    )
+    SELECT operation_id, tenant_id, resource_type, resource_id, operation_type, succeeded, error, detail, $6
+    FROM outcome
 )
-INSERT INTO receipt (
-    operation_id, tenant_id, resource_type, resource_id, operation_type, succeeded, error, detail, finalized_at
-)
-SELECT operation_id, tenant_id, resource_type, resource_id, operation_type,
-       CASE WHEN applied THEN succeeded ELSE operation_type = 'Delete' END,
-       CASE WHEN applied THEN error WHEN operation_type = 'Delete' THEN '' ELSE 'Application not found in director' END,
-       CASE WHEN applied THEN detail ELSE '' END,
-       $6
-FROM judged
-RETURNING operation_id, succeeded, error, detail
+SELECT operation_id, applied, succeeded, error, detail
+FROM outcome

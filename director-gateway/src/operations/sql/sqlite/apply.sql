@@ -1,6 +1,7 @@
 -- Gives the resource its outcome. ?1 id, ?2 condition, ?3 error as the resource carries it, ?4 now.
 UPDATE application
 SET ready = 1,
+    operation_id = NULL,
     error = ?3,
     status_condition = ?2,
     status_timestamp = ?4,

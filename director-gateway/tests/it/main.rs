@@ -1,0 +1,3 @@
+//! The gateway against real databases.
+
+mod operations;

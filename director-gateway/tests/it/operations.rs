@@ -1,0 +1,453 @@
+//! Acceptance and finalization, the same on both databases.
+
+use std::time::Duration;
+
+use binnacle_boot::database::{Database, DatabaseUrl, Options};
+use binnacle_boot::{Shutdown, clock, ids};
+use binnacle_domain::operation::{OperationId, OperationType, Outcome};
+use binnacle_domain::webhook::{Webhook, WebhookMode, WebhookType};
+use binnacle_test_support::{Postgres, Scratch, scratch};
+use director_gateway::operations::{Acceptance, Finalized, Operations, Proposal, Queue};
+use director_gateway::registry::Registry;
+use uuid::Uuid;
+
+struct Gateway {
+    operations: Operations,
+    queue: Queue,
+    registry: Registry,
+    tenant: Uuid,
+    shutdown: Shutdown,
+    _scratch: Scratch,
+}
+
+#[derive(Debug, PartialEq, sqlx::FromRow)]
+struct Row {
+    ready: bool,
+    status_condition: String,
+    error: Option<String>,
+    operation_id: Option<Uuid>,
+    revision: i64,
+}
+
+/// Runs on whichever database it is.
+macro_rules! sql {
+    (@run execute, $bind:expr, $on:expr) => {
+        drop($bind.execute($on).await.unwrap())
+    };
+    (@run $run:ident, $bind:expr, $on:expr) => {
+        $bind.$run($on).await.unwrap()
+    };
+    ($gateway:expr, $query:expr, |$q:ident| $bind:expr, $run:ident) => {
+        match $gateway.registry.database() {
+            Database::Sqlite(sqlite) => {
+                let $q = $query;
+                sql!(@run $run, $bind, &sqlite.write)
+            }
+            Database::Postgres(pool) => {
+                let $q = $query;
+                sql!(@run $run, $bind, pool)
+            }
+        }
+    };
+}
+
+impl Gateway {
+    async fn open(url: &DatabaseUrl, scratch: Scratch) -> Self {
+        let shutdown = Shutdown::new();
+        let registry = Registry::open(url, Options::default(), &shutdown)
+            .await
+            .unwrap();
+        let (operations, queue) = Operations::start(registry.database().clone(), &shutdown);
+        let gateway = Self {
+            operations,
+            queue,
+            registry,
+            tenant: ids::v4(),
+            shutdown,
+            _scratch: scratch,
+        };
+        sql!(
+            gateway,
+            sqlx::query(
+                "INSERT INTO tenant (id, external_id, name, type, provider) VALUES ($1, $2, 't', 'account', 'p')"
+            ),
+            |q| q.bind(gateway.tenant).bind(gateway.tenant.to_string()),
+            execute
+        );
+        gateway
+    }
+
+    async fn application(&self) -> Uuid {
+        let id = ids::v4();
+        sql!(
+            self,
+            sqlx::query(
+                "INSERT INTO application (id, tenant_id, name, normalised_name, ready, created_at, \
+                 status_condition, status_timestamp) VALUES ($1, $2, $3, $3, true, $4, 'INITIAL', $4)"
+            ),
+            |q| q
+                .bind(id)
+                .bind(self.tenant)
+                .bind(id.to_string())
+                .bind(clock::now()),
+            execute
+        );
+        id
+    }
+
+    async fn row(&self, id: Uuid) -> Option<Row> {
+        sql!(
+            self,
+            sqlx::query_as(
+                "SELECT ready, status_condition, error, operation_id, revision FROM application WHERE id = $1"
+            ),
+            |q| q.bind(id),
+            fetch_optional
+        )
+    }
+
+    async fn count(&self, table: &'static str) -> i64 {
+        let sql = match table {
+            "outbox" => "SELECT count(*) FROM outbox",
+            _ => "SELECT count(*) FROM receipt",
+        };
+        sql!(self, sqlx::query_scalar(sql), |q| q, fetch_one)
+    }
+
+    fn proposal(&self, application: Uuid, operation_type: OperationType) -> Proposal {
+        Proposal {
+            tenant: self.tenant,
+            application,
+            revision: 1,
+            template: None,
+            operation_type,
+            category: match operation_type {
+                OperationType::Create => "registerApplication",
+                OperationType::Update => "unpairApplication",
+                OperationType::Delete => "unregisterApplication",
+            }
+            .to_owned(),
+            webhooks: vec![webhook()],
+            request_object: "{}".to_owned(),
+            correlation_id: "c".to_owned(),
+            traceparent: String::new(),
+        }
+    }
+
+    async fn accepted(&self, proposal: Proposal) -> OperationId {
+        match self.operations.accept(proposal).await.unwrap() {
+            Acceptance::Accepted(id) => id,
+            Acceptance::Stale => panic!("the proposal is stale"),
+        }
+    }
+}
+
+fn webhook() -> Webhook {
+    Webhook {
+        id: Uuid::nil(),
+        kind: WebhookType::UnregisterApplication,
+        mode: Some(WebhookMode::Sync),
+        url: Some("http://127.0.0.1:1/".to_owned()),
+        url_template: None,
+        input_template: None,
+        header_template: None,
+        output_template: None,
+        status_template: None,
+        correlation_id_key: None,
+        retry_interval: None,
+        timeout: None,
+    }
+}
+
+fn failed(error: &str) -> Outcome {
+    Outcome::Failed {
+        error: error.to_owned(),
+        detail: "why".to_owned(),
+    }
+}
+
+/// Runs a behaviour on SQLite and on PostgreSQL.
+macro_rules! on_both {
+    ($($name:ident)*) => {
+        mod on_sqlite { $(
+            #[tokio::test]
+            async fn $name() {
+                let scratch = super::scratch();
+                let url = super::DatabaseUrl::Sqlite(scratch.path().to_owned());
+                super::$name(super::Gateway::open(&url, scratch).await).await;
+            }
+        )* }
+        mod on_postgres { $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let url = super::Postgres::shared().create_database().parse().unwrap();
+                super::$name(super::Gateway::open(&url, super::scratch()).await).await;
+            }
+        )* }
+    };
+}
+
+on_both! {
+    an_accepted_operation_marks_its_resource_and_is_handed_over
+    a_changed_revision_is_stale_and_writes_nothing
+    a_changed_template_is_stale
+    of_many_operations_on_one_resource_one_is_accepted
+    a_successful_delete_removes_the_resource_once
+    a_failed_delete_leaves_its_error
+    a_resource_that_is_gone_gives_deletes_success_and_updates_failure
+    an_outcome_never_lands_on_a_newer_operation
+    an_unknown_operation_changes_nothing
+    an_overdue_operation_is_claimed_whole
+}
+
+async fn an_accepted_operation_marks_its_resource_and_is_handed_over(mut gateway: Gateway) {
+    let app = gateway.application().await;
+    let id = gateway
+        .accepted(gateway.proposal(app, OperationType::Delete))
+        .await;
+    let row = gateway.row(app).await.unwrap();
+    assert_eq!(
+        row,
+        Row {
+            ready: false,
+            status_condition: "DELETING".to_owned(),
+            error: None,
+            operation_id: Some(id.0),
+            revision: 2,
+        }
+    );
+    assert!(gateway.queue.recv().await.is_some());
+    let pending = gateway.operations.pending(id.0).await.unwrap().unwrap();
+    assert_eq!(pending.webhooks, [webhook().into()]);
+    assert_eq!(pending.operation_category, "unregisterApplication");
+}
+
+async fn a_changed_revision_is_stale_and_writes_nothing(gateway: Gateway) {
+    let app = gateway.application().await;
+    let mut proposal = gateway.proposal(app, OperationType::Delete);
+    proposal.revision = 7;
+    let before = gateway.row(app).await;
+    assert_eq!(
+        gateway.operations.accept(proposal).await.unwrap(),
+        Acceptance::Stale
+    );
+    let mut foreign = gateway.proposal(app, OperationType::Delete);
+    foreign.tenant = ids::v4();
+    assert_eq!(
+        gateway.operations.accept(foreign).await.unwrap(),
+        Acceptance::Stale
+    );
+    assert_eq!(gateway.row(app).await, before);
+    assert_eq!(gateway.count("outbox").await, 0);
+}
+
+async fn a_changed_template_is_stale(gateway: Gateway) {
+    let app = gateway.application().await;
+    let template = ids::v4();
+    sql!(
+        gateway,
+        sqlx::query(
+            "INSERT INTO application_template (id, name, region, application_input, placeholders, \
+             access_level, created_at, updated_at, revision) \
+             VALUES ($1, 'n', '', '', '[]', 'GLOBAL', $2, $2, 3)"
+        ),
+        |q| q.bind(template).bind(clock::now()),
+        execute
+    );
+    let mut proposal = gateway.proposal(app, OperationType::Delete);
+    proposal.template = Some((template, 2));
+    assert_eq!(
+        gateway.operations.accept(proposal.clone()).await.unwrap(),
+        Acceptance::Stale
+    );
+    proposal.template = Some((template, 3));
+    gateway.accepted(proposal).await;
+}
+
+async fn of_many_operations_on_one_resource_one_is_accepted(gateway: Gateway) {
+    let app = gateway.application().await;
+    let tries = (0..50).map(|_| {
+        let operations = gateway.operations.clone();
+        let proposal = gateway.proposal(app, OperationType::Delete);
+        async move { operations.accept(proposal).await.unwrap() }
+    });
+    let answers = futures::future::join_all(tries).await;
+    let accepted = answers
+        .iter()
+        .filter(|answer| **answer != Acceptance::Stale)
+        .count();
+    assert_eq!(accepted, 1);
+    assert_eq!(gateway.count("outbox").await, 1);
+}
+
+async fn a_successful_delete_removes_the_resource_once(gateway: Gateway) {
+    let app = gateway.application().await;
+    let id = gateway
+        .accepted(gateway.proposal(app, OperationType::Delete))
+        .await;
+    let finalize = || gateway.operations.finalize(id, Outcome::Succeeded);
+    let (first, second) = tokio::join!(finalize(), finalize());
+    let answers = [first.unwrap(), second.unwrap()];
+    assert!(
+        answers.contains(&Finalized::Applied(Outcome::Succeeded)),
+        "{answers:?}"
+    );
+    assert_eq!(
+        finalize().await.unwrap(),
+        Finalized::AlreadyApplied(Outcome::Succeeded)
+    );
+    assert_eq!(gateway.row(app).await, None);
+    assert_eq!(
+        (
+            gateway.count("outbox").await,
+            gateway.count("receipt").await
+        ),
+        (0, 1)
+    );
+    let receipt = gateway
+        .operations
+        .last_receipt(gateway.tenant, app)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (receipt.operation, receipt.outcome),
+        (id, Outcome::Succeeded)
+    );
+    assert_eq!(
+        gateway
+            .operations
+            .last_receipt(ids::v4(), app)
+            .await
+            .unwrap(),
+        None
+    );
+}
+
+async fn a_failed_delete_leaves_its_error(gateway: Gateway) {
+    let app = gateway.application().await;
+    let id = gateway
+        .accepted(gateway.proposal(app, OperationType::Delete))
+        .await;
+    let outcome = failed("it \"broke\"");
+    let answer = gateway
+        .operations
+        .finalize(id, outcome.clone())
+        .await
+        .unwrap();
+    assert_eq!(answer, Finalized::Applied(outcome.clone()));
+    let row = gateway.row(app).await.unwrap();
+    assert_eq!(row.error.as_deref(), Some(r#"{"error": "it \"broke\""}"#));
+    assert_eq!(
+        (row.ready, row.status_condition.as_str()),
+        (true, "DELETE_FAILED")
+    );
+    assert_eq!(row.operation_id, None);
+    let repeated = gateway
+        .operations
+        .finalize(id, Outcome::Succeeded)
+        .await
+        .unwrap();
+    assert_eq!(repeated, Finalized::AlreadyApplied(outcome));
+    assert!(gateway.row(app).await.is_some());
+}
+
+async fn a_resource_that_is_gone_gives_deletes_success_and_updates_failure(gateway: Gateway) {
+    for (operation_type, expected) in [
+        (OperationType::Delete, Outcome::Succeeded),
+        (
+            OperationType::Update,
+            Outcome::Failed {
+                error: "Application not found in director".to_owned(),
+                detail: String::new(),
+            },
+        ),
+    ] {
+        let app = gateway.application().await;
+        let id = gateway
+            .accepted(gateway.proposal(app, operation_type))
+            .await;
+        sql!(
+            gateway,
+            sqlx::query("DELETE FROM application WHERE id = $1"),
+            |q| q.bind(app),
+            execute
+        );
+        let answer = gateway
+            .operations
+            .finalize(id, Outcome::Succeeded)
+            .await
+            .unwrap();
+        assert_eq!(answer, Finalized::ResourceGone(expected.clone()));
+        let repeated = gateway
+            .operations
+            .finalize(id, Outcome::Succeeded)
+            .await
+            .unwrap();
+        assert_eq!(repeated, Finalized::AlreadyApplied(expected));
+    }
+}
+
+async fn an_outcome_never_lands_on_a_newer_operation(gateway: Gateway) {
+    let app = gateway.application().await;
+    let id = gateway
+        .accepted(gateway.proposal(app, OperationType::Delete))
+        .await;
+    let newer = ids::v4();
+    sql!(
+        gateway,
+        sqlx::query("UPDATE application SET operation_id = $2 WHERE id = $1"),
+        |q| q.bind(app).bind(newer),
+        execute
+    );
+    let answer = gateway
+        .operations
+        .finalize(id, Outcome::Succeeded)
+        .await
+        .unwrap();
+    assert_eq!(answer, Finalized::Unknown);
+    assert_eq!(gateway.row(app).await.unwrap().operation_id, Some(newer));
+    assert_eq!(gateway.count("receipt").await, 0);
+}
+
+async fn an_unknown_operation_changes_nothing(gateway: Gateway) {
+    let app = gateway.application().await;
+    let before = gateway.row(app).await;
+    let unknown = OperationId(ids::v4());
+    let answer = gateway
+        .operations
+        .finalize(unknown, Outcome::Succeeded)
+        .await
+        .unwrap();
+    assert_eq!(answer, Finalized::Unknown);
+    assert_eq!(gateway.row(app).await, before);
+}
+
+async fn claimed(gateway: &Gateway) -> Vec<Uuid> {
+    gateway
+        .operations
+        .claim()
+        .await
+        .unwrap()
+        .iter()
+        .map(|outgoing| outgoing.id)
+        .collect()
+}
+
+async fn an_overdue_operation_is_claimed_whole(gateway: Gateway) {
+    let app = gateway.application().await;
+    let id = gateway
+        .accepted(gateway.proposal(app, OperationType::Delete))
+        .await;
+    assert!(claimed(&gateway).await.is_empty());
+    sql!(
+        gateway,
+        sqlx::query("UPDATE outbox SET send_at = 0"),
+        |q| q,
+        execute
+    );
+    assert_eq!(claimed(&gateway).await, [id.0]);
+    assert!(claimed(&gateway).await.is_empty());
+    gateway.shutdown.trigger();
+    gateway.shutdown.drain(Duration::from_secs(5)).await;
+}
