@@ -2,6 +2,7 @@
 
 pub mod guard;
 pub mod operations;
+pub mod poll;
 pub mod registry;
 pub mod service;
 
