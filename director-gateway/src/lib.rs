@@ -1,5 +1,6 @@
 //! GraphQL in; owns the registry.
 
+pub mod graphql;
 pub mod guard;
 pub mod operations;
 pub mod poll;

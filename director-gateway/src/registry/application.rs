@@ -50,6 +50,8 @@ pub struct Model {
     pub status_timestamp: DateTimeUtc,
     /// The operation in progress. Whoever finalizes it clears this.
     pub operation_id: Option<Uuid>,
+    /// What the last operation was, as the poll URL spells it; none since a synchronous change.
+    pub operation_type: Option<String>,
     /// Bumped by every change of the application and of its webhooks and labels.
     pub revision: i64,
 }

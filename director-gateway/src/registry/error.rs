@@ -1,10 +1,12 @@
 //! What can keep the registry from doing what was asked.
 
+use std::sync::Arc;
+
 use sea_orm::{DbErr, SqlErr};
 use uuid::Uuid;
 
-/// What can keep the registry from doing what was asked. Everything but [`Error::Database`] and
-/// [`Error::Stopped`] is the caller's to put right.
+/// What can keep the registry from doing what was asked. Everything but [`Error::Database`],
+/// [`Error::Failed`] and [`Error::Stopped`] is the caller's to put right.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no such thing in the caller's tenant.
@@ -41,6 +43,9 @@ pub enum Error {
         reason: &'static str,
         operation_id: Option<Uuid>,
     },
+    /// The resource changed again and again while it was being read.
+    #[error("the object keeps changing")]
+    ConcurrentUpdate,
     /// A refusal in words of its own.
     #[error("{0}")]
     Refused(String),
@@ -49,6 +54,9 @@ pub enum Error {
     Argument { argument: String, text: String },
     #[error("the database failed")]
     Database(#[source] DbErr),
+    /// What the change is part of failed.
+    #[error("the change could not be recorded")]
+    Failed(#[source] Arc<dyn std::error::Error + Send + Sync>),
     #[error("the transaction ended without an answer")]
     Stopped,
 }

@@ -52,6 +52,7 @@ fn keys(application: &application::Model) -> Json {
         status_condition,
         status_timestamp,
         operation_id: _,
+        operation_type: _,
         revision: _,
     } = application;
     json!({

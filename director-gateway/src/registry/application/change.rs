@@ -194,6 +194,7 @@ impl Draft {
             status_condition: status_condition.unwrap_or_else(|| INITIAL.to_owned()),
             status_timestamp: now,
             operation_id: None,
+            operation_type: None,
             revision: 1,
         };
         let name = application.normalised_name.clone();
@@ -212,11 +213,12 @@ impl Draft {
 
     /// Marks the application as being made by an operation. It was never idle, so it counts as
     /// updated, as in Compass.
-    pub fn mark(&mut self, operation_id: Uuid, condition: &str) {
+    pub fn mark(&mut self, operation_id: Uuid) {
         let now = self.application.created_at;
         self.application.ready = false;
         self.application.updated_at = Some(now);
-        self.application.status_condition = condition.to_owned();
+        self.application.status_condition = "CREATING".to_owned();
+        self.application.operation_type = Some("Create".to_owned());
         self.application.operation_id = Some(operation_id);
     }
 
@@ -281,6 +283,7 @@ fn apply(application: Model, change: Change) -> Result<ActiveModel, Error> {
     row.status_condition = Set(status_condition.unwrap_or_else(|| INITIAL.to_owned()));
     row.status_timestamp = Set(now);
     row.updated_at = Set(Some(now));
+    row.operation_type = Set(None);
     row.revision = Set(revision);
     Ok(row)
 }
