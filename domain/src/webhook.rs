@@ -21,6 +21,8 @@ pub use call::{
 };
 pub use input::{Input, Invalid};
 pub use rendered::{Output, Rendering, Status, Target};
+#[cfg(test)]
+pub(crate) use rendered::{body, headers};
 
 /// The definition of a webhook as an operation carries it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -293,3 +293,120 @@ impl Parser<'_> {
         Ok(code)
     }
 }
+
+/// The source of the value at a path of member names and indexes with dots between them; `#` is
+/// the length of an array.
+pub(crate) fn find(text: &str, path: &str) -> Option<String> {
+    let value = parse(text).ok()?;
+    let mut current = &value;
+    let steps = steps(path);
+    for (index, step) in steps.iter().enumerate() {
+        current = match current {
+            Json::Object(members) => &members.iter().find(|(name, _)| name == step)?.1,
+            Json::Array(items) if step == "#" && index + 1 == steps.len() => {
+                return Some(items.len().to_string());
+            }
+            Json::Array(items) => items.get(step.parse::<usize>().ok()?)?,
+            _ => return None,
+        };
+    }
+    Some(current.to_string())
+}
+
+/// The text with the value at the path replaced, or added.
+pub(crate) fn set(text: &str, path: &str, value: &str) -> Option<String> {
+    if path.is_empty() {
+        return None;
+    }
+    let value = parse(value).ok()?;
+    let mut root = if text.trim().is_empty() {
+        Json::Object(Vec::new())
+    } else {
+        parse(text).ok()?
+    };
+    put(&mut root, &steps(path), value)?;
+    Some(root.to_string())
+}
+
+fn put(target: &mut Json, steps: &[String], value: Json) -> Option<()> {
+    let Some((step, rest)) = steps.split_first() else {
+        *target = value;
+        return Some(());
+    };
+    if let Json::Array(items) = target {
+        let index = if step == "-1" {
+            items.len()
+        } else {
+            step.parse::<usize>().ok()?
+        };
+        if index > items.len() + 100 {
+            return None;
+        }
+        while items.len() <= index {
+            items.push(Json::Null);
+        }
+        return put(&mut items[index], rest, value);
+    }
+    if !matches!(target, Json::Object(_)) {
+        *target = Json::Object(Vec::new());
+    }
+    let Json::Object(members) = target else {
+        return None;
+    };
+    let at = match members.iter().position(|(name, _)| name == step) {
+        Some(at) => at,
+        None => {
+            members.push((step.clone(), Json::Null));
+            members.len() - 1
+        }
+    };
+    put(&mut members[at].1, rest, value)
+}
+
+fn steps(path: &str) -> Vec<String> {
+    let mut steps = vec![String::new()];
+    let mut chars = path.chars();
+    while let Some(c) = chars.next() {
+        let step = match c {
+            '.' => {
+                steps.push(String::new());
+                continue;
+            }
+            '\\' => chars.next(),
+            c => Some(c),
+        };
+        if let Some(last) = steps.last_mut() {
+            last.extend(step);
+        }
+    }
+    steps
+}
+
+impl std::fmt::Display for Json {
+    /// Compact, as the source has its members and numbers.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Number(text) => f.write_str(text),
+            Self::String(text) => f.write_str(&super::functions::json_string(text, false)),
+            Self::Array(items) => {
+                f.write_str("[")?;
+                for (index, item) in items.iter().enumerate() {
+                    f.write_str(if index > 0 { "," } else { "" })?;
+                    write!(f, "{item}")?;
+                }
+                f.write_str("]")
+            }
+            Self::Object(members) => {
+                f.write_str("{")?;
+                for (index, (name, member)) in members.iter().enumerate() {
+                    f.write_str(if index > 0 { "," } else { "" })?;
+                    let name = super::functions::json_string(name, false);
+                    write!(f, "{name}:{member}")?;
+                }
+                f.write_str("}")
+            }
+        }
+    }
+}

@@ -118,14 +118,14 @@ impl Status {
 }
 
 /// The body that an input template renders to: any JSON value, as it was written.
-pub(super) fn body(template: &str, data: &Data) -> Result<String, Rendering> {
+pub(crate) fn body(template: &str, data: &Data) -> Result<String, Rendering> {
     let text = template::render_json(template, data)?;
     json::parse(&text).map_err(Rendering::Shape)?;
     Ok(text.trim_matches([' ', '\t', '\r', '\n']).to_owned())
 }
 
 /// The headers that a header template renders to, an object of lists of strings.
-pub(super) fn headers(
+pub(crate) fn headers(
     template: &str,
     data: &Data,
 ) -> Result<BTreeMap<String, Vec<String>>, Rendering> {

@@ -1,0 +1,482 @@
+//! Evaluates commands: fields, methods and calls of functions, with Go's rules for arguments.
+
+use super::ast::{Command, Expr, Number, Term};
+use super::exec::{ANY, State, Stop, Val};
+use super::functions::{self, Call, Function, Type};
+use super::output::Trust;
+use super::value::{Struct, Value};
+
+/// The words of a command behind the first, and what was piped into it.
+struct Args<'t> {
+    words: &'t [Expr<'t>],
+    piped: Option<Val>,
+}
+
+impl Args<'_> {
+    const NONE: Args<'static> = Args {
+        words: &[],
+        piped: None,
+    };
+
+    const fn is_empty(&self) -> bool {
+        self.words.is_empty() && self.piped.is_none()
+    }
+}
+
+fn error<T>(message: impl Into<String>) -> Result<T, Stop> {
+    Err(Stop::Error(message.into()))
+}
+
+impl<'t> State<'t> {
+    pub(super) fn command(
+        &mut self,
+        dot: &Val,
+        command: &'t Command<'t>,
+        piped: Option<Val>,
+    ) -> Result<Val, Stop> {
+        let Some((first, words)) = command.args.split_first() else {
+            return error("empty command");
+        };
+        let args = Args { words, piped };
+        match &first.term {
+            Term::Field(names) => {
+                self.at_expr(first);
+                self.fields(dot, (dot.clone(), names), args)
+            }
+            Term::Chain(base, names) => self.chain(dot, (first, base, names), args),
+            Term::Function(name) => {
+                self.at_expr(first);
+                let outcome = self.function(dot, name, args);
+                if let Err(Failure::Call(_)) = &outcome {
+                    self.at(command.pos, command);
+                }
+                outcome.map_err(Failure::into_stop)
+            }
+            Term::Pipe(pipe) => {
+                not_a_function(first, &args)?;
+                self.pipeline(dot, pipe)
+            }
+            Term::Variable(names) => {
+                self.at_expr(first);
+                self.variable_fields(dot, first, names, args)
+            }
+            _ => {
+                self.at_expr(first);
+                not_a_function(first, &args)?;
+                self.constant(dot, first)
+            }
+        }
+    }
+
+    fn constant(&mut self, dot: &Val, expr: &'t Expr<'t>) -> Result<Val, Stop> {
+        match &expr.term {
+            Term::Dot => Ok(dot.clone()),
+            Term::Bool(value) => Ok(Val::author(Value::Bool(*value))),
+            Term::Number(number) => Ok(Val::author(ideal(number)?)),
+            Term::Text(text, _) => Ok(literal(text)),
+            _ => error("nil is not a command"),
+        }
+    }
+
+    fn chain(
+        &mut self,
+        dot: &Val,
+        (expr, base, names): (&'t Expr<'t>, &'t Expr<'t>, &'t [&'t str]),
+        args: Args<'t>,
+    ) -> Result<Val, Stop> {
+        self.at_expr(expr);
+        let value = self.any_argument(dot, base)?;
+        self.at_expr(expr);
+        self.fields(dot, (value, names), args)
+    }
+
+    fn variable_fields(
+        &mut self,
+        dot: &Val,
+        expr: &'t Expr<'t>,
+        names: &'t [&'t str],
+        args: Args<'t>,
+    ) -> Result<Val, Stop> {
+        let Some((name, fields)) = names.split_first() else {
+            return error("empty variable");
+        };
+        let value = self.variable(name)?;
+        if fields.is_empty() {
+            not_a_function(expr, &args)?;
+            return Ok(value);
+        }
+        self.fields(dot, (value, fields), args)
+    }
+
+    fn fields(
+        &mut self,
+        dot: &Val,
+        (receiver, names): (Val, &'t [&'t str]),
+        args: Args<'t>,
+    ) -> Result<Val, Stop> {
+        let Some((last, names)) = names.split_last() else {
+            return Ok(receiver);
+        };
+        let mut receiver = receiver;
+        for name in names {
+            receiver = self.field(dot, (receiver, name), Args::NONE)?;
+        }
+        self.field(dot, (receiver, last), args)
+    }
+
+    fn field(
+        &mut self,
+        _dot: &Val,
+        (receiver, name): (Val, &'t str),
+        args: Args<'t>,
+    ) -> Result<Val, Stop> {
+        self.work.charge(1)?;
+        let kind = receiver.type_name();
+        if let Value::Invalid = receiver.value {
+            return Ok(Val::data(Value::Invalid));
+        }
+        let target = match receiver.value.pointee() {
+            Some(Value::Nil) => return error(format!("nil pointer evaluating {kind}.{name}")),
+            Some(target) => target,
+            None => {
+                let known = match &receiver.value {
+                    Value::Ptr(Err(kind)) => super::data::has_field(kind, name),
+                    _ => false,
+                };
+                return if known {
+                    error(format!("nil pointer evaluating {kind}.{name}"))
+                } else {
+                    error(format!("can't evaluate field {name} in type {kind}"))
+                };
+            }
+        };
+        match &target {
+            Value::Struct(value) => {
+                if let Some(value) = super::data::method(value, name) {
+                    return method_result(value, name, &args);
+                }
+                self.struct_field(&receiver, (value, name), &args)
+            }
+            Value::Time(time) if name == "MarshalJSON" => {
+                let text = time.json();
+                method_result(Ok(Value::Bytes(text.into_bytes().into())), name, &args).map(
+                    |value| Val {
+                        trust: Trust::Escaped,
+                        ..value
+                    },
+                )
+            }
+            Value::Map(_) | Value::StrMap(_) => {
+                if !args.is_empty() {
+                    return error(format!("{name} is not a method but has arguments"));
+                }
+                let missing = match target {
+                    Value::Map(_) => Value::Nil,
+                    _ => Value::str(""),
+                };
+                let value = functions::member(&target, name).unwrap_or(missing);
+                Ok(Val {
+                    value: target,
+                    ..receiver
+                }
+                .element(value))
+            }
+            _ => error(format!("can't evaluate field {name} in type {kind}")),
+        }
+    }
+
+    fn struct_field(
+        &self,
+        receiver: &Val,
+        (value, name): (&Struct, &str),
+        args: &Args<'t>,
+    ) -> Result<Val, Stop> {
+        let kind = receiver.type_name();
+        match value.field(name) {
+            None => error(format!("can't evaluate field {name} in type {kind}")),
+            Some(Err(message)) => error(message),
+            Some(Ok(_)) if !args.is_empty() => error(format!(
+                "{name} has arguments but cannot be invoked as function"
+            )),
+            Some(Ok(field)) => {
+                let mut value = receiver.element(field.value.clone());
+                value.interface = field.interface;
+                Ok(value)
+            }
+        }
+    }
+
+    fn function(&mut self, dot: &Val, name: &str, args: Args<'t>) -> Result<Val, Failure> {
+        let Some(function) = functions::find(name) else {
+            return Err(Stop::Error(format!("{name:?} is not a defined function")).into());
+        };
+        check_count(function, &args)?;
+        if matches!(name, "and" | "or") {
+            return Ok(self.short_circuit(dot, name == "or", args)?);
+        }
+        let mut values = Vec::with_capacity(args.words.len() + 1);
+        for (index, word) in args.words.iter().enumerate() {
+            values.push(self.argument(dot, function.parameter(index), word)?);
+        }
+        if let Some(piped) = args.piped {
+            values.push(validate(piped, function.parameter(values.len()))?);
+        }
+        self.call(function, values)
+    }
+
+    fn call(&mut self, function: &Function, args: Vec<Val>) -> Result<Val, Failure> {
+        let mut trust = if function.escapes {
+            Trust::Escaped
+        } else {
+            Trust::Author
+        };
+        let mut nils = false;
+        for arg in &args {
+            let has_escape = arg.trust == Trust::Author
+                && arg.value.text().is_some_and(|text| text.contains('\\'));
+            trust = match (trust, arg.trust) {
+                (Trust::Escaped, _) => Trust::Escaped,
+                (_, Trust::Escaped) => Trust::Escaped,
+                (trust, _) if has_escape && trust == Trust::Data => Trust::Escaped,
+                (trust, arg) => trust.max(arg),
+            };
+            nils |= arg.nils || arg.value.is_nil();
+        }
+        let literal_escape = args.iter().any(|arg| {
+            arg.trust == Trust::Author && arg.value.text().is_some_and(|text| text.contains('\\'))
+        });
+        if trust == Trust::Data && literal_escape {
+            trust = Trust::Escaped;
+        }
+        let call = Call {
+            args: args.into_iter().map(|arg| plain(arg.value)).collect(),
+            work: &self.work,
+            nils: std::cell::Cell::new(false),
+        };
+        let value = self.run(function, &call)?;
+        let says_nil = call.nils.get() || (nils && value.text().is_some());
+        let nils = says_nil && !function.escapes;
+        Ok(Val {
+            value,
+            interface: None,
+            trust,
+            nils,
+        })
+    }
+
+    fn run(&self, function: &Function, call: &Call<'_>) -> Result<Value, Failure> {
+        self.work.enter().map_err(Stop::Error)?;
+        let outcome = (function.run)(call);
+        self.work.leave();
+        let name = function.name;
+        outcome.map_err(|message| Failure::Call(format!("error calling {name}: {message}")))
+    }
+
+    fn short_circuit(&mut self, dot: &Val, is_or: bool, args: Args<'t>) -> Result<Val, Stop> {
+        let mut value = Val::data(Value::Invalid);
+        for word in args.words {
+            value = self.argument(dot, Type::Any, word)?;
+            if value.value.truth() == is_or {
+                return Ok(value);
+            }
+        }
+        match args.piped {
+            Some(piped) => validate(piped, Type::Any),
+            None => Ok(value),
+        }
+    }
+
+    /// An argument for a parameter of this type.
+    fn argument(&mut self, dot: &Val, kind: Type, expr: &'t Expr<'t>) -> Result<Val, Stop> {
+        self.at_expr(expr);
+        match &expr.term {
+            Term::Nil => match kind.zero() {
+                Some(value) => Ok(Val::author(value)),
+                None => error(format!("cannot assign nil to {}", kind.name())),
+            },
+            Term::Bool(_) | Term::Number(_) | Term::Text(..) => {
+                constant_argument(expr, kind).map(Val::author)
+            }
+            _ => {
+                let value = self.any_argument(dot, expr)?;
+                validate(value, kind)
+            }
+        }
+    }
+
+    fn any_argument(&mut self, dot: &Val, expr: &'t Expr<'t>) -> Result<Val, Stop> {
+        self.at_expr(expr);
+        match &expr.term {
+            Term::Dot => Ok(dot.clone()),
+            Term::Nil => error(format!("indirection through explicit nil in {expr}")),
+            Term::Field(names) => self.fields(dot, (dot.clone(), names), Args::NONE),
+            Term::Variable(names) => self.variable_fields(dot, expr, names, Args::NONE),
+            Term::Pipe(pipe) => self.pipeline(dot, pipe),
+            Term::Function(name) => {
+                let outcome = self.function(dot, name, Args::NONE);
+                if let Err(Failure::Call(_)) = &outcome {
+                    self.at_expr(expr);
+                }
+                outcome.map_err(Failure::into_stop)
+            }
+            Term::Chain(base, names) => self.chain(dot, (expr, base, names), Args::NONE),
+            _ => self.constant(dot, expr),
+        }
+    }
+}
+
+/// A failure of a call, which is about the whole command, or of something within it.
+enum Failure {
+    Call(String),
+    Inner(Stop),
+}
+
+impl From<Stop> for Failure {
+    fn from(stop: Stop) -> Self {
+        Self::Inner(stop)
+    }
+}
+
+impl Failure {
+    fn into_stop(self) -> Stop {
+        match self {
+            Self::Call(message) => Stop::Error(message),
+            Self::Inner(stop) => stop,
+        }
+    }
+}
+
+/// Functions do not see how a text came to be escaped.
+fn plain(value: Value) -> Value {
+    match value {
+        Value::Escaped(text) => Value::Str(text),
+        value => value,
+    }
+}
+
+fn literal(text: &str) -> Val {
+    Val::author(Value::str(text))
+}
+
+fn not_a_function(expr: &Expr<'_>, args: &Args<'_>) -> Result<(), Stop> {
+    if args.is_empty() {
+        return Ok(());
+    }
+    error(format!("can't give argument to non-function {expr}"))
+}
+
+fn method_result(value: Result<Value, String>, name: &str, args: &Args<'_>) -> Result<Val, Stop> {
+    let got = args.words.len() + usize::from(args.piped.is_some());
+    if got > 0 {
+        return error(format!("wrong number of args for {name}: want 0 got {got}"));
+    }
+    match value {
+        Ok(value) => Ok(Val::data(value)),
+        Err(message) => error(message),
+    }
+}
+
+fn check_count(function: &Function, args: &Args<'_>) -> Result<(), Stop> {
+    let words = args.words.len();
+    let got = words + usize::from(args.piped.is_some());
+    let name = function.name;
+    let wanted = function.parameters.len();
+    if function.variadic {
+        let wanted = wanted - 1;
+        if got < wanted {
+            return error(format!(
+                "wrong number of args for {name}: want at least {wanted} got {words}"
+            ));
+        }
+    } else if got != wanted {
+        return error(format!(
+            "wrong number of args for {name}: want {wanted} got {got}"
+        ));
+    }
+    Ok(())
+}
+
+/// The value of a number constant where nothing says what type it must have.
+fn ideal(number: &Number<'_>) -> Result<Value, Stop> {
+    let text = number.text;
+    if let Some((real, imaginary)) = number.complex {
+        return Ok(Value::Complex(real, imaginary));
+    }
+    let is_hex_integer = text.to_ascii_lowercase().starts_with("0x") && !text.contains(['p', 'P']);
+    let looks_float = text.contains(['.', 'e', 'E', 'p', 'P']);
+    match number.float {
+        Some(float) if looks_float && !is_hex_integer && !text.starts_with('\'') => {
+            return Ok(Value::Float(float));
+        }
+        _ => {}
+    }
+    match number.int {
+        Some(int) => Ok(Value::Int(int)),
+        None => error(format!("{text} overflows int")),
+    }
+}
+
+fn constant_argument(expr: &Expr<'_>, kind: Type) -> Result<Value, Stop> {
+    let wanted = match (kind, &expr.term) {
+        (Type::Any, Term::Bool(value)) | (Type::Bool, Term::Bool(value)) => {
+            return Ok(Value::Bool(*value));
+        }
+        (Type::Any, Term::Number(number)) => return ideal(number),
+        (Type::Any | Type::String, Term::Text(text, _)) => return Ok(Value::str(text.as_str())),
+        (Type::Int, Term::Number(Number { int: Some(int), .. })) => return Ok(Value::Int(*int)),
+        (
+            Type::Float,
+            Term::Number(Number {
+                float: Some(float), ..
+            }),
+        ) => {
+            return Ok(Value::Float(*float));
+        }
+        (Type::String, _) => "string",
+        (Type::Int, _) => "integer",
+        (Type::Float, _) => "float",
+        (Type::Bool, _) => "bool",
+        (kind, _) => {
+            let kind = kind.name();
+            return error(format!("can't handle {expr} for arg of type {kind}"));
+        }
+    };
+    error(format!("expected {wanted}; found {expr}"))
+}
+
+/// A value for a parameter of this type, as Go's assignability has it.
+fn validate(value: Val, kind: Type) -> Result<Val, Stop> {
+    if let Value::Invalid = value.value {
+        return match kind.zero() {
+            Some(zero) => Ok(Val {
+                value: zero,
+                ..value
+            }),
+            None => error(format!("invalid value; expected {}", kind.name())),
+        };
+    }
+    if kind.accepts(&value.value) {
+        let interface = value.interface.filter(|interface| *interface != ANY);
+        return Ok(Val { interface, ..value });
+    }
+    match (&value.value, kind) {
+        (Value::StrPtr(Some(text)), Type::String) => Ok(Val {
+            value: Value::Str(text.clone()),
+            ..value
+        }),
+        (Value::StrPtr(None), Type::String) => error(format!(
+            "dereference of nil pointer of type {}",
+            kind.name()
+        )),
+        _ => {
+            let got = match value.value {
+                Value::Nil => ANY.to_owned(),
+                ref value => value.type_name(),
+            };
+            error(format!(
+                "wrong type for value; expected {}; got {got}",
+                kind.name()
+            ))
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The functions that Compass adds, or puts in the place of the library's.
+
+use super::encoding;
+use super::{Call, Function, Type, escaping, fixed, variadic};
+use crate::template::json::{self, Json};
+use crate::template::print;
+use crate::template::value::Value;
+
+pub(super) static TABLE: &[Function] = &[
+    fixed("contains", &[Type::Raw, Type::String], |call| {
+        Ok(Value::Bool(raw(call.arg(0)).contains(call.text(1))))
+    }),
+    escaping(fixed("Join", &[Type::Strings], |call| match call.arg(0) {
+        Value::Strings(items) if !items.is_empty() => {
+            call.done(format!("\"{}\"", items.join("\", \"")))
+        }
+        _ => call.done(""),
+    })),
+    escaping(fixed("copy", &[Type::Raw, Type::String], |call| {
+        let text = raw(call.arg(0));
+        call.done(copy(&text, call.text(1)))
+    })),
+    escaping(fixed(
+        "updateAndCopy",
+        &[Type::Raw, Type::String, Type::Strings],
+        update,
+    )),
+    variadic("mkslice", &[Type::String], |call| {
+        Ok(Value::strings(
+            call.args.iter().filter_map(Value::text).cloned(),
+        ))
+    }),
+    escaping(fixed("stringify", &[Type::Any], |call| match call.arg(0) {
+        Value::Str(text) | Value::StrPtr(Some(text)) => Ok(Value::Str(text.clone())),
+        Value::StrPtr(None) => call.done(""),
+        Value::Bytes(bytes) => call.done(String::from_utf8_lossy(bytes)),
+        value => call.printed(print::display(value, call.work)?),
+    })),
+];
+
+fn raw(value: &Value) -> String {
+    match value {
+        Value::Raw(text) => text.to_string(),
+        Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        _ => String::new(),
+    }
+}
+
+fn copy(text: &str, path: &str) -> String {
+    if matches!(path, "." | "") {
+        return text.to_owned();
+    }
+    json::find(text, path)
+        .map(|found| shown(&found))
+        .unwrap_or_default()
+}
+
+/// What was found, as text: a string without its quotes, a null as nothing.
+fn shown(found: &str) -> String {
+    match json::parse(found) {
+        Ok(Json::String(text)) => text,
+        Ok(Json::Null) => String::new(),
+        Ok(Json::Number(text)) => match text.parse::<f64>() {
+            Ok(value) if text.contains(['e', 'E']) => encoding::number(value),
+            _ => text,
+        },
+        _ => found.to_owned(),
+    }
+}
+
+fn update(call: &Call<'_>) -> Result<Value, String> {
+    let mut content = copy(&raw(call.arg(0)), call.text(1));
+    let entries = match call.arg(2) {
+        Value::Strings(entries) => entries.clone(),
+        _ => return call.done(""),
+    };
+    for entry in entries.iter() {
+        call.work.charge(content.len() + entry.len())?;
+        let part = |name| {
+            json::find(entry, name)
+                .map(|found| shown(&found))
+                .unwrap_or_default()
+        };
+        let (key, value) = (part("key"), part("value"));
+        let value = match json::parse(&value) {
+            Ok(_) => value,
+            Err(_) => encoding::json_string(&value, true),
+        };
+        match json::set(&content, &key, &value) {
+            Some(changed) => content = changed,
+            None => return call.done(""),
+        }
+    }
+    call.done(print::quoted(&content, false))
+}

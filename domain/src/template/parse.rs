@@ -1,0 +1,527 @@
+//! Parses a template, as Go's parser does, down to its messages.
+
+use std::collections::HashMap;
+
+use super::ast::{Branch, Command, Expr, List, Node, Pipe, Term};
+use super::lex::{Kind, Token, lex};
+use super::literal;
+
+/// The templates of a source by their names; the source itself has the empty name.
+pub(super) type Templates<'s> = HashMap<String, List<'s>>;
+
+/// How deep blocks and parentheses may nest. Beyond it a hostile template could use up the stack.
+const MAX_DEPTH: usize = 100;
+
+pub(super) fn parse<'s>(
+    source: &'s str,
+    is_function: &'s dyn Fn(&str) -> bool,
+) -> Result<Templates<'s>, String> {
+    let mut parser = Parser {
+        tokens: lex(source),
+        at: 0,
+        furthest: 0,
+        is_function,
+        templates: HashMap::new(),
+        variables: vec!["$"],
+        ranges: 0,
+        depth: 0,
+        action_line: 0,
+    };
+    parser.source().map_err(|message| {
+        let line = parser
+            .tokens
+            .get(parser.furthest)
+            .map_or(1, |token| token.line);
+        format!("template: :{line}: {message}")
+    })?;
+    Ok(parser.templates)
+}
+
+struct Parser<'s> {
+    tokens: Vec<Token<'s>>,
+    at: usize,
+    /// The last token that was looked at; messages name its line.
+    furthest: usize,
+    is_function: &'s dyn Fn(&str) -> bool,
+    templates: Templates<'s>,
+    variables: Vec<&'s str>,
+    ranges: usize,
+    depth: usize,
+    action_line: usize,
+}
+
+/// What ended a list of nodes.
+enum Closing {
+    End,
+    Else,
+}
+
+impl Closing {
+    const fn shown(&self) -> &'static str {
+        match self {
+            Self::End => "{{end}}",
+            Self::Else => "{{else}}",
+        }
+    }
+}
+
+enum Item<'s> {
+    Node(Node<'s>),
+    Closing(Closing),
+}
+
+impl<'s> Parser<'s> {
+    fn token(&mut self, index: usize) -> Token<'s> {
+        let index = index.min(self.tokens.len() - 1);
+        self.furthest = self.furthest.max(index);
+        self.tokens[index].clone()
+    }
+
+    fn peek(&mut self) -> Token<'s> {
+        self.token(self.at)
+    }
+
+    fn next(&mut self) -> Token<'s> {
+        let token = self.peek();
+        self.at += 1;
+        token
+    }
+
+    fn skip_space(&mut self) {
+        if self.peek().kind == Kind::Space {
+            self.at += 1;
+        }
+    }
+
+    fn peek_non_space(&mut self) -> Token<'s> {
+        self.skip_space();
+        self.peek()
+    }
+
+    fn next_non_space(&mut self) -> Token<'s> {
+        self.skip_space();
+        self.next()
+    }
+
+    fn unexpected(&self, token: &Token<'_>, context: &str) -> String {
+        if token.kind != Kind::Error {
+            return format!("unexpected {} in {context}", token.shown());
+        }
+        let mut text = token.shown();
+        if self.action_line != 0 && self.action_line != token.line {
+            let line = self.action_line;
+            let action = if text.ends_with(" action") {
+                ""
+            } else {
+                " in action"
+            };
+            text.push_str(&format!("{action} started at :{line}"));
+        }
+        text
+    }
+
+    fn expect(&mut self, kind: Kind, context: &str) -> Result<(), String> {
+        let token = self.next_non_space();
+        if token.kind == kind {
+            Ok(())
+        } else {
+            Err(self.unexpected(&token, context))
+        }
+    }
+
+    fn enter(&mut self) -> Result<(), String> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            Err("max expression depth exceeded".to_owned())
+        } else {
+            Ok(())
+        }
+    }
+
+    fn source(&mut self) -> Result<(), String> {
+        let mut root = Vec::new();
+        while self.peek().kind != Kind::Eof {
+            if self.peek().kind == Kind::LeftDelim {
+                let before = self.at;
+                self.at += 1;
+                if self.next_non_space().kind == Kind::Define {
+                    self.definition()?;
+                    continue;
+                }
+                self.at = before;
+            }
+            match self.item()? {
+                Item::Node(node) => root.push(node),
+                Item::Closing(closing) => return Err(format!("unexpected {}", closing.shown())),
+            }
+        }
+        self.add(String::new(), root)
+    }
+
+    fn add(&mut self, name: String, list: List<'s>) -> Result<(), String> {
+        match self.templates.get(&name) {
+            Some(known) if !is_empty(known) => {
+                if is_empty(&list) {
+                    return Ok(());
+                }
+                let name = super::quoted(&name);
+                Err(format!("template: multiple definition of template {name}"))
+            }
+            _ => {
+                self.templates.insert(name, list);
+                Ok(())
+            }
+        }
+    }
+
+    fn definition(&mut self) -> Result<(), String> {
+        let token = self.next_non_space();
+        let name = self.template_name(&token, "define clause")?;
+        self.expect(Kind::RightDelim, "define clause")?;
+        self.named(name, "define clause")
+    }
+
+    /// The body of a template of its own, with none of the variables around it.
+    fn named(&mut self, name: String, context: &str) -> Result<(), String> {
+        self.enter()?;
+        let variables = std::mem::replace(&mut self.variables, vec!["$"]);
+        let ranges = std::mem::take(&mut self.ranges);
+        let (list, closing) = self.list()?;
+        if let Closing::Else = closing {
+            return Err(format!("unexpected {} in {context}", closing.shown()));
+        }
+        self.variables = variables;
+        self.ranges = ranges;
+        self.depth -= 1;
+        self.add(name, list)
+    }
+
+    fn template_name(&mut self, token: &Token<'s>, context: &str) -> Result<String, String> {
+        match token.kind {
+            Kind::String | Kind::RawString => literal::unquote(token.text),
+            _ => Err(self.unexpected(token, context)),
+        }
+    }
+
+    fn list(&mut self) -> Result<(List<'s>, Closing), String> {
+        let mut list = Vec::new();
+        while self.peek_non_space().kind != Kind::Eof {
+            match self.item()? {
+                Item::Node(node) => list.push(node),
+                Item::Closing(closing) => return Ok((list, closing)),
+            }
+        }
+        Err("unexpected EOF".to_owned())
+    }
+
+    fn item(&mut self) -> Result<Item<'s>, String> {
+        let token = self.next_non_space();
+        match token.kind {
+            Kind::Text => Ok(Item::Node(Node::Text(token.text))),
+            Kind::LeftDelim => {
+                self.action_line = token.line;
+                let item = self.action()?;
+                self.action_line = 0;
+                Ok(item)
+            }
+            _ => Err(self.unexpected(&token, "input")),
+        }
+    }
+
+    fn action(&mut self) -> Result<Item<'s>, String> {
+        let before = self.at;
+        let token = self.next_non_space();
+        let node = match token.kind {
+            Kind::Block => self.block()?,
+            Kind::Break => self.leave(Node::Break)?,
+            Kind::Continue => self.leave(Node::Continue)?,
+            Kind::Else => {
+                let next = self.peek_non_space();
+                if !matches!(next.kind, Kind::If | Kind::With) {
+                    self.expect(Kind::RightDelim, "else")?;
+                }
+                return Ok(Item::Closing(Closing::Else));
+            }
+            Kind::End => {
+                self.expect(Kind::RightDelim, "end")?;
+                return Ok(Item::Closing(Closing::End));
+            }
+            Kind::If => Node::If(self.branch("if")?),
+            Kind::With => Node::With(self.branch("with")?),
+            Kind::Range => Node::Range(self.branch("range")?),
+            Kind::Template => self.template()?,
+            _ => {
+                self.at = before;
+                let pos = self.peek_non_space().pos;
+                Node::Action {
+                    pos,
+                    pipe: self.pipeline("command", Kind::RightDelim)?,
+                }
+            }
+        };
+        Ok(Item::Node(node))
+    }
+
+    fn leave(&mut self, node: Node<'s>) -> Result<Node<'s>, String> {
+        let name = node.to_string();
+        self.expect(Kind::RightDelim, &name)?;
+        if self.ranges == 0 {
+            return Err(format!("{name} outside {{{{range}}}}"));
+        }
+        Ok(node)
+    }
+
+    fn branch(&mut self, context: &'static str) -> Result<Branch<'s>, String> {
+        self.enter()?;
+        let variables = self.variables.len();
+        let pipe = self.pipeline(context, Kind::RightDelim)?;
+        self.action_line = 0;
+        let is_range = usize::from(context == "range");
+        self.ranges += is_range;
+        let (list, closing) = self.list()?;
+        self.ranges -= is_range;
+        let otherwise = match closing {
+            Closing::End => None,
+            Closing::Else => Some(self.otherwise(context)?),
+        };
+        self.variables.truncate(variables);
+        self.depth -= 1;
+        Ok(Branch {
+            pipe,
+            list,
+            otherwise,
+        })
+    }
+
+    fn otherwise(&mut self, context: &'static str) -> Result<List<'s>, String> {
+        match (context, self.peek().kind) {
+            ("if", Kind::If) => {
+                self.at += 1;
+                Ok(vec![Node::If(self.branch("if")?)])
+            }
+            ("with", Kind::With) => {
+                self.at += 1;
+                Ok(vec![Node::With(self.branch("with")?)])
+            }
+            _ => {
+                let (list, closing) = self.list()?;
+                match closing {
+                    Closing::End => Ok(list),
+                    Closing::Else => Err(format!("expected end; found {}", closing.shown())),
+                }
+            }
+        }
+    }
+
+    fn block(&mut self) -> Result<Node<'s>, String> {
+        let token = self.next_non_space();
+        let name = self.template_name(&token, "block clause")?;
+        let pipe = self.pipeline("block clause", Kind::RightDelim)?;
+        self.named(name.clone(), "block clause")?;
+        Ok(Node::Template {
+            pos: token.pos,
+            name,
+            pipe: Some(pipe),
+        })
+    }
+
+    fn template(&mut self) -> Result<Node<'s>, String> {
+        let token = self.next_non_space();
+        let name = self.template_name(&token, "template clause")?;
+        let before = self.at;
+        let mut pipe = None;
+        if self.next_non_space().kind != Kind::RightDelim {
+            self.at = before;
+            pipe = Some(self.pipeline("template clause", Kind::RightDelim)?);
+        }
+        Ok(Node::Template {
+            pos: token.pos,
+            name,
+            pipe,
+        })
+    }
+
+    fn pipeline(&mut self, context: &str, end: Kind) -> Result<Pipe<'s>, String> {
+        let pos = self.peek_non_space().pos;
+        let mut pipe = Pipe {
+            pos,
+            declared: Vec::new(),
+            is_assignment: false,
+            commands: Vec::new(),
+        };
+        self.declarations(context, &mut pipe)?;
+        loop {
+            let before = self.at;
+            let token = self.next_non_space();
+            match token.kind {
+                kind if kind == end => break,
+                Kind::Bool
+                | Kind::CharConstant
+                | Kind::Complex
+                | Kind::Dot
+                | Kind::Field
+                | Kind::Identifier
+                | Kind::Number
+                | Kind::Nil
+                | Kind::RawString
+                | Kind::String
+                | Kind::Variable
+                | Kind::LeftParen => {
+                    self.at = before;
+                    pipe.commands.push(self.command()?);
+                }
+                _ => return Err(self.unexpected(&token, context)),
+            }
+        }
+        if pipe.commands.is_empty() {
+            return Err(format!("missing value for {context}"));
+        }
+        for (index, command) in pipe.commands.iter().enumerate().skip(1) {
+            let first = &command.args[0].term;
+            if matches!(
+                first,
+                Term::Bool(_) | Term::Dot | Term::Nil | Term::Number(_) | Term::Text(..)
+            ) {
+                let stage = index + 1;
+                return Err(format!("non executable command in pipeline stage {stage}"));
+            }
+        }
+        Ok(pipe)
+    }
+
+    fn declarations(&mut self, context: &str, pipe: &mut Pipe<'s>) -> Result<(), String> {
+        loop {
+            let variable = self.peek_non_space();
+            if variable.kind != Kind::Variable {
+                return Ok(());
+            }
+            let before = self.at;
+            self.at += 1;
+            let next = self.peek_non_space();
+            let is_comma = next.kind == Kind::Char && next.text == ",";
+            let is_assignment = next.kind == Kind::Assign;
+            if !(is_comma || is_assignment || next.kind == Kind::Declare) {
+                self.at = before;
+                return Ok(());
+            }
+            self.at += 1;
+            pipe.declared.push(variable.text);
+            self.variables.push(variable.text);
+            if !is_comma {
+                pipe.is_assignment = is_assignment;
+                return Ok(());
+            }
+            if context != "range" || pipe.declared.len() >= 2 {
+                return Err(format!("too many declarations in {context}"));
+            }
+            let next = self.peek_non_space().kind;
+            if !matches!(next, Kind::Variable | Kind::RightDelim | Kind::RightParen) {
+                return Err("range can only initialize variables".to_owned());
+            }
+        }
+    }
+
+    fn command(&mut self) -> Result<Command<'s>, String> {
+        let pos = self.peek_non_space().pos;
+        let mut args = Vec::new();
+        loop {
+            self.skip_space();
+            if let Some(operand) = self.operand()? {
+                args.push(operand);
+            }
+            let token = self.next();
+            match token.kind {
+                Kind::Space => continue,
+                Kind::RightDelim | Kind::RightParen => self.at -= 1,
+                Kind::Pipe => {}
+                _ => return Err(self.unexpected(&token, "operand")),
+            }
+            break;
+        }
+        if args.is_empty() {
+            return Err("empty command".to_owned());
+        }
+        Ok(Command { pos, args })
+    }
+
+    fn operand(&mut self) -> Result<Option<Expr<'s>>, String> {
+        let Some(mut expr) = self.term()? else {
+            return Ok(None);
+        };
+        let first = self.peek();
+        if first.kind != Kind::Field {
+            return Ok(Some(expr));
+        }
+        let mut names = Vec::new();
+        while self.peek().kind == Kind::Field {
+            names.push(&self.next().text[1..]);
+        }
+        match &mut expr.term {
+            Term::Field(known) | Term::Variable(known) => {
+                known.extend(names);
+                expr.pos = first.pos;
+            }
+            Term::Function(_) | Term::Pipe(_) | Term::Chain(..) => {
+                let pos = first.pos;
+                expr = Expr {
+                    pos,
+                    term: Term::Chain(Box::new(expr), names),
+                };
+            }
+            _ => {
+                let term = super::quoted(&expr.to_string());
+                return Err(format!("unexpected . after term {term}"));
+            }
+        }
+        Ok(Some(expr))
+    }
+
+    fn term(&mut self) -> Result<Option<Expr<'s>>, String> {
+        let before = self.at;
+        let token = self.next_non_space();
+        let term = match token.kind {
+            Kind::Identifier => {
+                if !(self.is_function)(token.text) {
+                    let name = super::quoted(token.text);
+                    return Err(format!("function {name} not defined"));
+                }
+                Term::Function(token.text)
+            }
+            Kind::Dot => Term::Dot,
+            Kind::Nil => Term::Nil,
+            Kind::Variable => {
+                if !self.variables.contains(&token.text) {
+                    let name = super::quoted(token.text);
+                    return Err(format!("undefined variable {name}"));
+                }
+                Term::Variable(vec![token.text])
+            }
+            Kind::Field => Term::Field(vec![&token.text[1..]]),
+            Kind::Bool => Term::Bool(token.text == "true"),
+            Kind::CharConstant => Term::Number(literal::character(token.text)?),
+            Kind::Complex => Term::Number(literal::complex(token.text)?),
+            Kind::Number => Term::Number(literal::number(token.text)?),
+            Kind::LeftParen => {
+                self.enter()?;
+                let pipe = self.pipeline("parenthesized pipeline", Kind::RightParen)?;
+                self.depth -= 1;
+                Term::Pipe(pipe)
+            }
+            Kind::String | Kind::RawString => Term::Text(literal::unquote(token.text)?, token.text),
+            _ => {
+                self.at = before;
+                return Ok(None);
+            }
+        };
+        Ok(Some(Expr {
+            pos: token.pos,
+            term,
+        }))
+    }
+}
+
+/// Whether a template has nothing but blanks, so that a later one of its name replaces it.
+fn is_empty(list: &[Node<'_>]) -> bool {
+    list.iter()
+        .all(|node| matches!(node, Node::Text(text) if text.trim().is_empty()))
+}

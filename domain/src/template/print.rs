@@ -1,0 +1,476 @@
+//! Go's `fmt`: printing values, with and without a format.
+
+use super::float;
+use super::value::{Kind, Value};
+use super::work::Work;
+
+/// What a rendering of values gives.
+#[derive(Debug, Default)]
+pub(super) struct Printed {
+    pub text: String,
+    /// Whether it says `<nil>` for some value, rather than repeating a text.
+    pub nils: bool,
+}
+
+/// How a verb is to be written.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are the flags of a format, each its own"
+)]
+pub(super) struct Spec {
+    pub plus: bool,
+    pub minus: bool,
+    pub sharp: bool,
+    pub space: bool,
+    pub zero: bool,
+    pub width: Option<usize>,
+    pub precision: Option<usize>,
+}
+
+pub(super) struct Printer<'w> {
+    pub printed: Printed,
+    work: &'w Work,
+}
+
+/// `fmt.Sprint`: a space between two operands neither of which is a string.
+pub(super) fn sprint(values: &[Value], work: &Work) -> Result<Printed, String> {
+    let mut printer = Printer::new(work);
+    let mut previous_is_string = true;
+    for (index, value) in values.iter().enumerate() {
+        let is_string = value.kind() == Kind::String;
+        if index > 0 && !is_string && !previous_is_string {
+            printer.printed.text.push(' ');
+        }
+        printer.value('v', Spec::default(), value)?;
+        previous_is_string = is_string;
+    }
+    Ok(printer.printed)
+}
+
+/// `fmt.Sprintln`.
+pub(super) fn sprintln(values: &[Value], work: &Work) -> Result<Printed, String> {
+    let mut printer = Printer::new(work);
+    for (index, value) in values.iter().enumerate() {
+        if index > 0 {
+            printer.printed.text.push(' ');
+        }
+        printer.value('v', Spec::default(), value)?;
+    }
+    printer.printed.text.push('\n');
+    Ok(printer.printed)
+}
+
+/// One value as `%v` prints it.
+pub(super) fn display(value: &Value, work: &Work) -> Result<Printed, String> {
+    sprint(std::slice::from_ref(value), work)
+}
+
+impl<'w> Printer<'w> {
+    pub(super) fn new(work: &'w Work) -> Self {
+        Self {
+            printed: Printed::default(),
+            work,
+        }
+    }
+
+    pub(super) fn push(&mut self, text: &str) -> Result<(), String> {
+        self.work.charge(text.len())?;
+        self.printed.text.push_str(text);
+        Ok(())
+    }
+
+    fn nil(&mut self, spec: Spec) -> Result<(), String> {
+        self.printed.nils = true;
+        self.pad(spec, "<nil>")
+    }
+
+    fn pad(&mut self, spec: Spec, text: &str) -> Result<(), String> {
+        let missing = spec.width.unwrap_or(0).saturating_sub(text.chars().count());
+        self.work.charge(missing)?;
+        let zero = spec.zero && !spec.minus;
+        let padding = if zero { "0" } else { " " }.repeat(missing);
+        if spec.minus {
+            self.push(text)?;
+            self.push(&padding)
+        } else {
+            self.push(&padding)?;
+            self.push(text)
+        }
+    }
+
+    fn bad_verb(&mut self, verb: char, value: &Value) -> Result<(), String> {
+        self.push(&format!("%!{verb}("))?;
+        if value.is_none() {
+            self.push("<nil>")?;
+        } else {
+            self.push(&format!("{}=", value.type_name()))?;
+            self.value('v', Spec::default(), value)?;
+        }
+        self.push(")")
+    }
+
+    /// Writes an operand of a format.
+    pub(super) fn value(&mut self, verb: char, spec: Spec, value: &Value) -> Result<(), String> {
+        match (value, verb) {
+            (value, 'T') => self.pad(spec, &value.type_name()),
+            (Value::Invalid | Value::Nil, 'v') => self.nil(spec),
+            (Value::Invalid | Value::Nil, verb) => self.bad_verb(verb, value),
+            (value, verb) => self.inner(verb, spec, value),
+        }
+    }
+
+    fn inner(&mut self, verb: char, spec: Spec, value: &Value) -> Result<(), String> {
+        self.work.enter()?;
+        self.work.charge(1)?;
+        let outcome = match value {
+            Value::Invalid | Value::Nil => self.nil(spec),
+            Value::Bool(flag) => match verb {
+                't' | 'v' => self.pad(
+                    Spec {
+                        zero: false,
+                        ..spec
+                    },
+                    &flag.to_string(),
+                ),
+                _ => self.bad_verb(verb, value),
+            },
+            Value::Int(_) | Value::Int64(_) | Value::Byte(_) => self.integer(verb, spec, value),
+            Value::Float(number) => self.float(verb, spec, (*number, value)),
+            Value::Whole(digits) if verb == 'v' => self.pad(spec, &digits.clone()),
+            Value::Whole(_) => self.float(verb, spec, (value.as_f64().unwrap_or(0.0), value)),
+            Value::Complex(real, imaginary) => self.complex(verb, spec, (*real, *imaginary)),
+            Value::Str(text) | Value::Escaped(text) | Value::Named(_, text) => {
+                let text = text.clone();
+                self.string(verb, spec, (&text, value))
+            }
+            Value::StrPtr(Some(text)) => {
+                let text = text.clone();
+                self.string(verb, spec, (&text, &Value::Str(text.clone())))
+            }
+            Value::StrPtr(None) | Value::Ptr(Err(_)) if verb == 'v' => self.nil(spec),
+            Value::StrPtr(None) | Value::Ptr(Err(_)) => self.bad_verb(verb, value),
+            Value::Bytes(bytes) if "sqxX".contains(verb) => {
+                let text = String::from_utf8_lossy(bytes).into_owned();
+                self.string(verb, spec, (&text, value))
+            }
+            Value::Raw(text) if "sqxX".contains(verb) => {
+                let text = text.clone();
+                self.string(verb, spec, (&text, value))
+            }
+            value => self.composite(verb, spec, value),
+        };
+        self.work.leave();
+        outcome
+    }
+
+    fn composite(&mut self, verb: char, spec: Spec, value: &Value) -> Result<(), String> {
+        let is_go = spec.sharp && verb == 'v';
+        let (open, close, gap) = match value.kind() {
+            Kind::Map if !is_go => ("map[", "]", " "),
+            Kind::Slice if !is_go => ("[", "]", " "),
+            _ if is_go => ("{", "}", ", "),
+            _ => ("{", "}", " "),
+        };
+        if let Value::Ptr(Ok(_)) = value {
+            self.push("&")?;
+        }
+        if is_go {
+            self.push(value.type_name().trim_start_matches('*'))?;
+        }
+        self.push(open)?;
+        if let Some(members) = value.members() {
+            for (index, (key, member)) in members.iter().enumerate() {
+                self.push(if index > 0 { gap } else { "" })?;
+                self.string(verb, spec, (key, &Value::Str(key.clone())))?;
+                self.push(":")?;
+                self.inner(verb, spec, member)?;
+            }
+        } else if let Some(items) = value.items() {
+            for (index, item) in items.iter().enumerate() {
+                self.push(if index > 0 { gap } else { "" })?;
+                self.inner(verb, spec, item)?;
+            }
+        } else {
+            self.fields(verb, spec, (value, gap))?;
+        }
+        self.push(close)
+    }
+
+    fn fields(&mut self, verb: char, spec: Spec, of: (&Value, &str)) -> Result<(), String> {
+        let (value, gap) = of;
+        let named = verb == 'v' && (spec.sharp || spec.plus);
+        match value {
+            Value::Struct(value) | Value::Ptr(Ok(value)) => {
+                for (index, field) in value.fields.iter().enumerate() {
+                    self.push(if index > 0 { gap } else { "" })?;
+                    if named {
+                        self.push(&format!("{}:", field.name))?;
+                    }
+                    // Go prints the address of a struct behind a pointer; here it is its value.
+                    let inner = match &field.value {
+                        Value::Ptr(Ok(inner)) => Value::Struct(inner.clone()),
+                        other => other.clone(),
+                    };
+                    self.inner(verb, spec, &inner)?;
+                }
+                Ok(())
+            }
+            Value::Time(time) => {
+                let (nanoseconds, seconds, zone) = time.go_parts();
+                self.push(&format!("{nanoseconds} {seconds} "))?;
+                match zone {
+                    Some(zone) => self.push(&zone),
+                    None => self.nil(Spec::default()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn integer(&mut self, verb: char, spec: Spec, value: &Value) -> Result<(), String> {
+        let number = match value {
+            Value::Byte(byte) => i64::from(*byte),
+            value => value.as_int().unwrap_or(0),
+        };
+        let character = u32::try_from(number).ok().and_then(char::from_u32);
+        let character = character.unwrap_or(char::REPLACEMENT_CHARACTER);
+        let size = number.unsigned_abs();
+        let (prefix, digits) = match verb {
+            'v' | 'd' => ("", size.to_string()),
+            'b' => ("0b", format!("{size:b}")),
+            'o' => ("0", format!("{size:o}")),
+            'O' => ("0o", format!("{size:o}")),
+            'x' => ("0x", format!("{size:x}")),
+            'X' => ("0X", format!("{size:X}")),
+            'c' => {
+                return self.pad(
+                    Spec {
+                        zero: false,
+                        ..spec
+                    },
+                    &character.to_string(),
+                );
+            }
+            'q' => {
+                let text = quoted_char(character, spec.plus);
+                return self.pad(
+                    Spec {
+                        zero: false,
+                        ..spec
+                    },
+                    &text,
+                );
+            }
+            'U' => {
+                let mut text = format!("U+{size:04X}");
+                if spec.sharp {
+                    text.push_str(&format!(" '{character}'"));
+                }
+                return self.pad(
+                    Spec {
+                        zero: false,
+                        ..spec
+                    },
+                    &text,
+                );
+            }
+            _ => return self.bad_verb(verb, value),
+        };
+        let prefix = if spec.sharp && verb != 'v' || verb == 'O' {
+            prefix
+        } else {
+            ""
+        };
+        let sign = sign(number < 0, spec);
+        self.number(spec, (sign, prefix), digits)
+    }
+
+    /// Pads a whole number: with zeros behind its sign and prefix, or with spaces around it.
+    fn number(
+        &mut self,
+        spec: Spec,
+        (sign, prefix): (&str, &str),
+        mut digits: String,
+    ) -> Result<(), String> {
+        let wanted = match (spec.precision, spec.width) {
+            (Some(0), _) if digits == "0" => {
+                digits.clear();
+                0
+            }
+            (Some(precision), _) => precision,
+            (None, Some(width)) if spec.zero && !spec.minus => width.saturating_sub(sign.len()),
+            _ => 0,
+        };
+        let zeros = wanted.saturating_sub(digits.len());
+        self.work.charge(zeros)?;
+        let text = format!("{sign}{prefix}{}{digits}", "0".repeat(zeros));
+        self.pad(
+            Spec {
+                zero: false,
+                ..spec
+            },
+            &text,
+        )
+    }
+
+    fn float(&mut self, verb: char, spec: Spec, of: (f64, &Value)) -> Result<(), String> {
+        let (number, value) = of;
+        let (format, default) = match verb {
+            'v' => ('g', None),
+            'g' | 'G' | 'x' | 'X' => (verb, None),
+            'e' | 'E' | 'f' | 'F' => (verb, Some(6)),
+            _ => return self.bad_verb(verb, value),
+        };
+        let text = self.float_text(number, format, spec.precision.or(default))?;
+        let negative = text.starts_with('-');
+        let sign = sign(negative, spec);
+        let digits = text.trim_start_matches(['-', '+']);
+        let sign = if text.starts_with('+') && sign.is_empty() && verb == 'v' {
+            "+"
+        } else {
+            sign
+        };
+        if spec.zero && !spec.minus && number.is_finite() {
+            let width = spec.width.unwrap_or(0).saturating_sub(sign.len());
+            let zeros = width.saturating_sub(digits.len());
+            self.work.charge(zeros)?;
+            return self.push(&format!("{sign}{}{digits}", "0".repeat(zeros)));
+        }
+        self.pad(
+            Spec {
+                zero: false,
+                ..spec
+            },
+            &format!("{sign}{digits}"),
+        )
+    }
+
+    fn float_text(
+        &self,
+        number: f64,
+        verb: char,
+        precision: Option<usize>,
+    ) -> Result<String, String> {
+        self.work.charge(precision.unwrap_or(0))?;
+        Ok(float::format(number, verb, precision))
+    }
+
+    fn complex(&mut self, verb: char, spec: Spec, value: (f64, f64)) -> Result<(), String> {
+        let (real, imaginary) = value;
+        if !"vgGeEfFxX".contains(verb) {
+            return self.bad_verb(verb, &Value::Complex(real, imaginary));
+        }
+        self.push("(")?;
+        self.float(verb, spec, (real, &Value::Float(real)))?;
+        self.float(
+            verb,
+            Spec { plus: true, ..spec },
+            (imaginary, &Value::Float(imaginary)),
+        )?;
+        self.push("i)")
+    }
+
+    fn string(&mut self, verb: char, spec: Spec, of: (&str, &Value)) -> Result<(), String> {
+        let (text, value) = of;
+        let cut = |text: &str| match spec.precision {
+            Some(precision) => text.chars().take(precision).collect(),
+            None => text.to_owned(),
+        };
+        match verb {
+            'v' if spec.sharp => self.pad(spec, &quoted(text, false)),
+            'v' | 's' => self.pad(spec, &cut(text)),
+            'q' if spec.sharp
+                && !text.contains(['`', '\u{7f}', '\u{feff}'])
+                && is_one_line(text) =>
+            {
+                self.pad(spec, &format!("`{}`", cut(text)))
+            }
+            'q' => self.pad(spec, &quoted(&cut(text), spec.plus)),
+            'x' | 'X' => {
+                self.work.charge(text.len() * 3)?;
+                let bytes =
+                    &text.as_bytes()[..spec.precision.unwrap_or(usize::MAX).min(text.len())];
+                let gap = if spec.space { " " } else { "" };
+                let prefix = if spec.sharp { "0x" } else { "" };
+                let each = if spec.space { prefix } else { "" };
+                let codes: Vec<_> = bytes
+                    .iter()
+                    .map(|byte| format!("{each}{byte:02x}"))
+                    .collect();
+                let lead = if spec.space || bytes.is_empty() {
+                    ""
+                } else {
+                    prefix
+                };
+                let hex = format!("{lead}{}", codes.join(gap));
+                let hex = if verb == 'X' {
+                    hex.to_ascii_uppercase()
+                } else {
+                    hex
+                };
+                self.pad(spec, &hex)
+            }
+            _ => self.bad_verb(verb, value),
+        }
+    }
+}
+
+fn is_one_line(text: &str) -> bool {
+    text.chars().all(|c| c == '\t' || u32::from(c) >= 0x20)
+}
+
+const fn sign(negative: bool, spec: Spec) -> &'static str {
+    if negative {
+        "-"
+    } else if spec.plus {
+        "+"
+    } else if spec.space {
+        " "
+    } else {
+        ""
+    }
+}
+
+/// `strconv.Quote`, or `QuoteToASCII`.
+pub(super) fn quoted(text: &str, ascii: bool) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        push_escaped(&mut quoted, c, ('"', ascii));
+    }
+    quoted.push('"');
+    quoted
+}
+
+fn quoted_char(c: char, ascii: bool) -> String {
+    let mut quoted = "'".to_owned();
+    push_escaped(&mut quoted, c, ('\'', ascii));
+    quoted.push('\'');
+    quoted
+}
+
+fn push_escaped(quoted: &mut String, c: char, (quote, ascii): (char, bool)) {
+    let code = u32::from(c);
+    match c {
+        '\\' => quoted.push_str(r"\\"),
+        c if c == quote => quoted.extend(['\\', c]),
+        '\u{7}' => quoted.push_str(r"\a"),
+        '\u{8}' => quoted.push_str(r"\b"),
+        '\u{c}' => quoted.push_str(r"\f"),
+        '\n' => quoted.push_str(r"\n"),
+        '\r' => quoted.push_str(r"\r"),
+        '\t' => quoted.push_str(r"\t"),
+        '\u{b}' => quoted.push_str(r"\v"),
+        c if c.is_ascii() && !c.is_ascii_control() => quoted.push(c),
+        c if !c.is_ascii() && !ascii && is_printable(c) => quoted.push(c),
+        _ if code < 0x80 => quoted.push_str(&format!("\\x{code:02x}")),
+        _ if code < 0x10000 => quoted.push_str(&format!("\\u{code:04x}")),
+        _ => quoted.push_str(&format!("\\U{code:08x}")),
+    }
+}
+
+/// Whether Go prints a character as it is. Rust's debug form decides alike, behind a letter.
+fn is_printable(c: char) -> bool {
+    format!("{:?}", String::from_iter(['a', c])).len() == c.len_utf8() + 3
+}
