@@ -102,6 +102,8 @@ impl From<Refusal> for ServerError {
         error.locations = positions;
         let mut extensions = ErrorExtensionValues::default();
         extensions.set("code", code.as_str());
+        extensions.set("error", "InvalidData");
+        extensions.set("error_code", 22);
         error.extensions = Some(extensions);
         error
     }

@@ -1,3 +1,6 @@
 //! The gateway against real databases.
 
+mod graphiql;
+mod http;
+mod http_audit;
 mod operations;
