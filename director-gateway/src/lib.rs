@@ -2,6 +2,7 @@
 
 pub mod graphql;
 pub mod guard;
+pub mod http;
 pub mod operations;
 pub mod poll;
 pub mod registry;
