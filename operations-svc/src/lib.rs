@@ -1,10 +1,35 @@
-//! Reconciles operations: the shell around the operation machine.
+//! Reconciles operations: the shell around the operation machine of `binnacle_domain`.
+//!
+//! A worker opens a stream to every scheduler and is granted operations; for each it does what
+//! the machine says, and nothing else: it has calls made by an executor, saves what came of them,
+//! and has the registry apply the outcome. All state is the scheduler's; what is held here may be
+//! lost at any moment, and the next holder carries on from what was saved.
+//!
+//! One task, the [`worker`], holds every granted operation and decides; the other tasks are the
+//! ends of streams, which carry frames in and out and open their stream again when it breaks.
+
+mod finalizer;
+mod identity;
+mod link;
+mod metrics;
+mod session;
+mod timers;
+mod worker;
 
 use std::path::PathBuf;
 
-use binnacle_boot::Context;
 use binnacle_boot::grpc::Peers;
+use binnacle_boot::{Context, health, http, ids};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use crate::finalizer::Finalizer;
+use crate::link::{Links, executor, scheduler};
+use crate::metrics::Metrics;
+use crate::worker::Worker;
+
+/// Frames of streams that may wait for the worker.
+const EVENTS: usize = 256;
 
 /// What the worker is told at its start.
 #[derive(Clone, Debug)]
@@ -23,12 +48,49 @@ pub struct Config {
 
 /// Why the worker cannot run.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {}
+pub enum Error {
+    #[error(transparent)]
+    Identity(#[from] identity::Error),
+    #[error("the metrics cannot be registered")]
+    Metrics(#[from] prometheus::Error),
+}
 
 /// Runs the worker until the shutdown. The listener serves health and metrics.
 pub async fn run(config: Config, listener: TcpListener, context: Context) -> Result<(), Error> {
-    drop((config, listener));
-    context.readiness.started();
-    context.shutdown.cancelled().await;
+    let Config {
+        schedulers,
+        executors,
+        directors,
+        data_dir,
+        capacity,
+    } = config;
+    let identity = identity::Identity::take(&data_dir, ids::v4())?;
+    let metrics = Metrics::register(&context.metrics)?;
+    let Context {
+        shutdown,
+        readiness,
+        metrics: registry,
+    } = context;
+    readiness.require("schedulers", metrics.at_least_one(&metrics.schedulers));
+    readiness.require("executors", metrics.at_least_one(&metrics.executors));
+    let routes = health::routes(readiness.clone(), registry);
+    shutdown.spawn(http::serve(listener, routes, shutdown.clone()));
+
+    let (events, inbox) = mpsc::channel(EVENTS);
+    let links = Links::new(events.clone(), shutdown.clone());
+    let hello = identity.hello();
+    links.follow(&schedulers, {
+        let hello = hello.clone();
+        move |address, end| scheduler::keep(address, hello.clone(), end)
+    });
+    links.follow(&executors, move |address, end| {
+        executor::keep(address, hello.session_id.clone(), end)
+    });
+    let finalizer = Finalizer::new(directors.balanced(&shutdown), events, shutdown.clone());
+    readiness.started();
+    Worker::new(capacity, finalizer, metrics)
+        .run(inbox, shutdown)
+        .await;
+    drop(identity);
     Ok(())
 }
