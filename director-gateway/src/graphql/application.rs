@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, SimpleObject};
 
-use super::asynchronous::{self, Mutation, OperationMode};
+use super::asynchronous::{self, OperationMode};
 use super::input::{
     ApplicationRegisterInput, ApplicationStatusCondition, ApplicationUpdateInput, parse_id,
 };
@@ -18,6 +18,7 @@ use super::{registry_of, tenant_of};
 use crate::registry::application::{Listing, Model};
 use crate::registry::cursor::{Page, Slice};
 use crate::registry::{Error, filter, webhook};
+use crate::start::Mutation;
 
 /// A system that a tenant runs.
 pub struct Application {
