@@ -230,7 +230,11 @@ mod tests {
             code(&format!("{{ {} }}", "a ".repeat(15_000))),
             Code::TooComplex
         );
-        let aliased: String = (0..1_000).map(|i| format!("a{i}: a ")).collect();
+        let numbered = |text: &str, count: i32| {
+            let numbers = (0..count).map(|i| text.replace("{n}", &i.to_string()));
+            numbers.collect::<String>()
+        };
+        let aliased = numbered("a{n}: a ", 1_000);
         assert_eq!(code(&format!("{{ b {{ {aliased} }} }}")), Code::TooComplex);
         let roots: String = "a ".repeat(300);
         assert_eq!(code(&format!("mutation {{ {roots} }}")), Code::TooComplex);
@@ -238,7 +242,7 @@ mod tests {
             code(&format!("{{ a {} }}", "@x ".repeat(1_000))),
             Code::TooComplex
         );
-        let arguments: String = (0..100).map(|i| format!("x{i}: 1 ")).collect();
+        let arguments = numbered("x{n}: 1 ", 100);
         assert_eq!(code(&format!("{{ a({arguments}) }}")), Code::TooComplex);
         assert_eq!(
             code(
@@ -279,12 +283,13 @@ mod tests {
 
     /// A chain of fragments, each made of `pieces` that mention the next one.
     fn chain(fragments: usize, pieces: usize, piece: &str) -> String {
-        let mut text = "{ ...F0 }".to_owned();
+        let mut definitions = vec!["{ ...F0 }".to_owned()];
         for i in 0..fragments {
             let body = piece.replace("{n}", &(i + 1).to_string()).repeat(pieces);
-            text += &format!(" fragment F{i} on Query {{ {body}}}");
+            definitions.push(format!("fragment F{i} on Query {{ {body}}}"));
         }
-        text + &format!(" fragment F{fragments} on Query {{ a }}")
+        definitions.push(format!("fragment F{fragments} on Query {{ a }}"));
+        definitions.join(" ")
     }
 
     /// Counted rather than timed: every node at most once, whatever the fragments expand to.

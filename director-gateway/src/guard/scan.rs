@@ -125,7 +125,7 @@ fn blank<'a>(source: &'a str, blanks: &[usize]) -> Cow<'a, str> {
 
 fn position(source: &str, at: usize) -> Pos {
     let before = &source.as_bytes()[..at];
-    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let line = before.split(|byte| *byte == b'\n').count();
     let start = before
         .iter()
         .rposition(|byte| *byte == b'\n')

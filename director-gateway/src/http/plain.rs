@@ -82,6 +82,7 @@ impl IntoResponse for Problem {
 }
 
 /// The answer of a handler that panicked.
+#[expect(clippy::needless_pass_by_value, reason = "the layer calls it so")]
 pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response<Body> {
     let text = panic
         .downcast_ref::<String>()

@@ -1,6 +1,10 @@
 //! The gateway against real databases.
 
+#![cfg(test)]
+
 mod graphiql;
 mod http;
 mod http_audit;
+mod http_bad_input;
+mod http_poll;
 mod operations;
