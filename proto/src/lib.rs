@@ -13,7 +13,8 @@ pub mod common {
 pub mod director {
     #[expect(
         clippy::pedantic,
-        clippy::restriction,
+        clippy::allow_attributes,
+        clippy::allow_attributes_without_reason,
         unused_qualifications,
         reason = "generated code"
     )]
@@ -26,7 +27,8 @@ pub mod director {
 pub mod executor {
     #[expect(
         clippy::pedantic,
-        clippy::restriction,
+        clippy::allow_attributes,
+        clippy::allow_attributes_without_reason,
         unused_qualifications,
         reason = "generated code"
     )]
@@ -39,7 +41,8 @@ pub mod executor {
 pub mod scheduler {
     #[expect(
         clippy::pedantic,
-        clippy::restriction,
+        clippy::allow_attributes,
+        clippy::allow_attributes_without_reason,
         unused_qualifications,
         reason = "generated code"
     )]

@@ -56,16 +56,15 @@ pub fn webhook_status_to(status: WebhookStatus) -> v1::WebhookStatus {
         last_error,
         run,
     } = status;
-    let (state, next, error) = match state {
-        WebhookState::Waiting { from } => (v1::WebhookState::Waiting, Some(from), last_error),
-        WebhookState::Sent { until } => (v1::WebhookState::Sent, Some(until), last_error),
-        WebhookState::Settled(Outcome::Succeeded) => {
-            (v1::WebhookState::Succeeded, None, last_error)
-        }
+    let (state, next, failure) = match state {
+        WebhookState::Waiting { from } => (v1::WebhookState::Waiting, Some(from), None),
+        WebhookState::Sent { until } => (v1::WebhookState::Sent, Some(until), None),
+        WebhookState::Settled(Outcome::Succeeded) => (v1::WebhookState::Succeeded, None, None),
         WebhookState::Settled(Outcome::Failed { error, detail }) => {
-            (v1::WebhookState::Failed, None, failure_text(error, &detail))
+            (v1::WebhookState::Failed, None, Some((error, detail)))
         }
     };
+    let (last_error, failure_detail) = failure.unwrap_or((last_error, String::new()));
     v1::WebhookStatus {
         webhook_id: webhook_id.to_string(),
         state: state.into(),
@@ -75,18 +74,10 @@ pub fn webhook_status_to(status: WebhookStatus) -> v1::WebhookStatus {
         next_attempt_time: next.map(time_to),
         deadline: deadline.map(time_to),
         last_poll_time: last_poll_at.map(time_to),
-        last_error: error,
+        last_error,
         run_first_number: run.map_or(0, |run| run.first),
         run_fingerprint: run.map_or(0, |run| run.fingerprint),
-    }
-}
-
-/// An error and the reason behind it as one text; the separator never occurs in an error of ours.
-fn failure_text(error: String, detail: &str) -> String {
-    if detail.is_empty() {
-        error
-    } else {
-        format!("{error}\n{detail}")
+        failure_detail,
     }
 }
 
@@ -104,6 +95,7 @@ pub fn webhook_status_from(status: v1::WebhookStatus) -> Result<WebhookStatus, I
         last_error,
         run_first_number,
         run_fingerprint,
+        failure_detail,
     } = status;
     let next = || time_from("webhooks.next_attempt_time", next_attempt_time);
     let mut kept = last_error;
@@ -111,14 +103,10 @@ pub fn webhook_status_from(status: v1::WebhookStatus) -> Result<WebhookStatus, I
         Ok(v1::WebhookState::Waiting) => WebhookState::Waiting { from: next()? },
         Ok(v1::WebhookState::Sent) => WebhookState::Sent { until: next()? },
         Ok(v1::WebhookState::Succeeded) => WebhookState::Settled(Outcome::Succeeded),
-        Ok(v1::WebhookState::Failed) => {
-            let text = std::mem::take(&mut kept);
-            let (error, detail) = text.split_once('\n').unwrap_or((&text, ""));
-            WebhookState::Settled(Outcome::Failed {
-                error: error.to_owned(),
-                detail: detail.to_owned(),
-            })
-        }
+        Ok(v1::WebhookState::Failed) => WebhookState::Settled(Outcome::Failed {
+            error: std::mem::take(&mut kept),
+            detail: failure_detail,
+        }),
         Ok(v1::WebhookState::Unspecified) | Err(_) => {
             return Err(Invalid::missing("webhooks.state"));
         }

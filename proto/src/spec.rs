@@ -125,7 +125,7 @@ impl TryFrom<v1::Webhook> for Webhook {
         };
         let kind = WebhookType::from_name(&r#type).ok_or_else(|| Invalid {
             field: "webhook.type",
-            reason: format!("`{type}` is unknown", type = r#type),
+            reason: format!("`{type}` is unknown"),
         })?;
         Ok(Self {
             id: uuid_from("webhook.id", &id)?,
