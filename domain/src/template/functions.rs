@@ -2,12 +2,17 @@
 //! here reads the machine, the clock, randomness, the network or keys.
 
 mod builtin;
+mod cases;
 mod compass;
+mod dates;
 mod dicts;
 mod encoding;
 mod lists;
 mod numbers;
+mod paths;
+mod regexes;
 mod strings;
+mod versions;
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -175,6 +180,11 @@ static TABLE: LazyLock<HashMap<&'static str, &'static Function>> = LazyLock::new
     let tables = [
         builtin::TABLE,
         strings::TABLE,
+        cases::TABLE,
+        regexes::TABLE,
+        paths::TABLE,
+        versions::TABLE,
+        dates::TABLE,
         lists::TABLE,
         dicts::TABLE,
         numbers::TABLE,
@@ -190,6 +200,7 @@ static TABLE: LazyLock<HashMap<&'static str, &'static Function>> = LazyLock::new
 });
 
 pub(super) use encoding::{canonical_json, json_string};
+pub(super) use versions::VERSION;
 
 pub(super) fn find(name: &str) -> Option<&'static Function> {
     TABLE.get(name).copied()

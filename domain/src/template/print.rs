@@ -1,6 +1,7 @@
 //! Go's `fmt`: printing values, with and without a format.
 
 use super::float;
+use super::functions::VERSION;
 use super::value::{Kind, Value};
 use super::work::Work;
 
@@ -157,6 +158,10 @@ impl<'w> Printer<'w> {
             Value::Raw(text) if "sqxX".contains(verb) => {
                 let text = text.clone();
                 self.string(verb, spec, (&text, value))
+            }
+            Value::Struct(version) | Value::Ptr(Ok(version)) if version.kind == VERSION => {
+                let text = version.fields.first().map(|field| field.value.clone());
+                self.inner(verb, spec, &text.unwrap_or(Value::Nil))
             }
             value => self.composite(verb, spec, value),
         };

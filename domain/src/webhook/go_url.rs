@@ -233,3 +233,16 @@ fn unescape(text: &str, part: Part) -> Result<String, String> {
     }
     Ok(String::from_utf8_lossy(&plain).into_owned())
 }
+
+/// Percent-encodes what may not stand in a path.
+pub(crate) fn escape_path(path: &str) -> String {
+    let mut escaped = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~$&+,/:;=@!'()*".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
+}
