@@ -86,7 +86,6 @@ impl<'t> State<'t> {
     ) -> Result<Val, Stop> {
         self.at_expr(expr);
         let value = self.any_argument(dot, base)?;
-        self.at_expr(expr);
         self.fields(dot, (value, names), args)
     }
 

@@ -5,6 +5,7 @@ mod builtin;
 mod cases;
 mod compass;
 mod dates;
+mod decimal;
 mod dicts;
 mod encoding;
 mod lists;

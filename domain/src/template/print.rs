@@ -25,6 +25,10 @@ pub(super) struct Spec {
     pub sharp: bool,
     pub space: bool,
     pub zero: bool,
+    /// `%#v`: as Go writes the value in a program.
+    pub go: bool,
+    /// `%+v`: with the names of fields.
+    pub named: bool,
     pub width: Option<usize>,
     pub precision: Option<usize>,
 }
@@ -100,23 +104,33 @@ impl<'w> Printer<'w> {
         }
     }
 
-    fn bad_verb(&mut self, verb: char, value: &Value) -> Result<(), String> {
+    fn bad_verb(&mut self, verb: char, spec: Spec, value: &Value) -> Result<(), String> {
         self.push(&format!("%!{verb}("))?;
         if value.is_none() {
             self.push("<nil>")?;
         } else {
             self.push(&format!("{}=", value.type_name()))?;
-            self.value('v', Spec::default(), value)?;
+            self.inner('v', spec, value)?;
         }
         self.push(")")
     }
 
     /// Writes an operand of a format.
     pub(super) fn value(&mut self, verb: char, spec: Spec, value: &Value) -> Result<(), String> {
+        let spec = match verb {
+            'v' => Spec {
+                go: spec.sharp,
+                named: spec.plus,
+                sharp: false,
+                plus: false,
+                ..spec
+            },
+            _ => spec,
+        };
         match (value, verb) {
             (value, 'T') => self.pad(spec, &value.type_name()),
             (Value::Invalid | Value::Nil, 'v') => self.nil(spec),
-            (Value::Invalid | Value::Nil, verb) => self.bad_verb(verb, value),
+            (Value::Invalid | Value::Nil, verb) => self.bad_verb(verb, spec, value),
             (value, verb) => self.inner(verb, spec, value),
         }
     }
@@ -134,11 +148,22 @@ impl<'w> Printer<'w> {
                     },
                     &flag.to_string(),
                 ),
-                _ => self.bad_verb(verb, value),
+                _ => self.bad_verb(verb, spec, value),
             },
             Value::Int(_) | Value::Int64(_) | Value::Byte(_) => self.integer(verb, spec, value),
             Value::Float(number) => self.float(verb, spec, (*number, value)),
-            Value::Whole(digits) if verb == 'v' => self.pad(spec, &digits.clone()),
+            Value::Whole(digits) if verb == 'v' && !spec.sharp => {
+                let size = digits.trim_start_matches('-').to_owned();
+                let sign = sign(digits.starts_with('-'), spec);
+                self.number(
+                    Spec {
+                        precision: None,
+                        ..spec
+                    },
+                    (sign, ""),
+                    size,
+                )
+            }
             Value::Whole(_) => self.float(verb, spec, (value.as_f64().unwrap_or(0.0), value)),
             Value::Complex(real, imaginary) => self.complex(verb, spec, (*real, *imaginary)),
             Value::Str(text) | Value::Escaped(text) | Value::Named(_, text) => {
@@ -150,7 +175,7 @@ impl<'w> Printer<'w> {
                 self.string(verb, spec, (&text, &Value::Str(text.clone())))
             }
             Value::StrPtr(None) | Value::Ptr(Err(_)) if verb == 'v' => self.nil(spec),
-            Value::StrPtr(None) | Value::Ptr(Err(_)) => self.bad_verb(verb, value),
+            Value::StrPtr(None) | Value::Ptr(Err(_)) => self.bad_verb(verb, spec, value),
             Value::Bytes(bytes) if "sqxX".contains(verb) => {
                 let text = String::from_utf8_lossy(bytes).into_owned();
                 self.string(verb, spec, (&text, value))
@@ -170,7 +195,7 @@ impl<'w> Printer<'w> {
     }
 
     fn composite(&mut self, verb: char, spec: Spec, value: &Value) -> Result<(), String> {
-        let is_go = spec.sharp && verb == 'v';
+        let is_go = spec.go;
         let (open, close, gap) = match value.kind() {
             Kind::Map if !is_go => ("map[", "]", " "),
             Kind::Slice if !is_go => ("[", "]", " "),
@@ -204,7 +229,7 @@ impl<'w> Printer<'w> {
 
     fn fields(&mut self, verb: char, spec: Spec, of: (&Value, &str)) -> Result<(), String> {
         let (value, gap) = of;
-        let named = verb == 'v' && (spec.sharp || spec.plus);
+        let named = spec.go || spec.named;
         match value {
             Value::Struct(value) | Value::Ptr(Ok(value)) => {
                 for (index, field) in value.fields.iter().enumerate() {
@@ -244,6 +269,7 @@ impl<'w> Printer<'w> {
         let (prefix, digits) = match verb {
             'v' | 'd' => ("", size.to_string()),
             'b' => ("0b", format!("{size:b}")),
+            'o' if size == 0 => ("", "0".to_owned()),
             'o' => ("0", format!("{size:o}")),
             'O' => ("0o", format!("{size:o}")),
             'x' => ("0x", format!("{size:x}")),
@@ -268,8 +294,8 @@ impl<'w> Printer<'w> {
                 );
             }
             'U' => {
-                let mut text = format!("U+{size:04X}");
-                if spec.sharp {
+                let mut text = format!("U+{number:04X}");
+                if spec.sharp && !character.is_control() {
                     text.push_str(&format!(" '{character}'"));
                 }
                 return self.pad(
@@ -280,7 +306,7 @@ impl<'w> Printer<'w> {
                     &text,
                 );
             }
-            _ => return self.bad_verb(verb, value),
+            _ => return self.bad_verb(verb, spec, value),
         };
         let prefix = if spec.sharp && verb != 'v' || verb == 'O' {
             prefix
@@ -325,7 +351,7 @@ impl<'w> Printer<'w> {
             'v' => ('g', None),
             'g' | 'G' | 'x' | 'X' => (verb, None),
             'e' | 'E' | 'f' | 'F' => (verb, Some(6)),
-            _ => return self.bad_verb(verb, value),
+            _ => return self.bad_verb(verb, spec, value),
         };
         let text = self.float_text(number, format, spec.precision.or(default))?;
         let negative = text.starts_with('-');
@@ -364,7 +390,7 @@ impl<'w> Printer<'w> {
     fn complex(&mut self, verb: char, spec: Spec, value: (f64, f64)) -> Result<(), String> {
         let (real, imaginary) = value;
         if !"vgGeEfFxX".contains(verb) {
-            return self.bad_verb(verb, &Value::Complex(real, imaginary));
+            return self.bad_verb(verb, spec, &Value::Complex(real, imaginary));
         }
         self.push("(")?;
         self.float(verb, spec, (real, &Value::Float(real)))?;
@@ -383,7 +409,7 @@ impl<'w> Printer<'w> {
             None => text.to_owned(),
         };
         match verb {
-            'v' if spec.sharp => self.pad(spec, &quoted(text, false)),
+            'v' if spec.go => self.pad(spec, &quoted(text, false)),
             'v' | 's' => self.pad(spec, &cut(text)),
             'q' if spec.sharp
                 && !text.contains(['`', '\u{7f}', '\u{feff}'])
@@ -416,7 +442,7 @@ impl<'w> Printer<'w> {
                 };
                 self.pad(spec, &hex)
             }
-            _ => self.bad_verb(verb, value),
+            _ => self.bad_verb(verb, spec, value),
         }
     }
 }

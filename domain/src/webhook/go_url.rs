@@ -130,7 +130,7 @@ fn parse_authority(parts: &mut Parts, authority: &str) -> Result<(), String> {
         Some((userinfo, host)) => (Some(userinfo), host),
         None => (None, authority),
     };
-    parts.host = parse_host(&parts.scheme, host)?;
+    parts.host = parse_host(host)?;
     if let Some(userinfo) = userinfo {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "-._:~!$&'()*+,;=%@".contains(c);
         if !userinfo.chars().all(allowed) {
@@ -142,7 +142,7 @@ fn parse_authority(parts: &mut Parts, authority: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn parse_host(scheme: &str, host: &str) -> Result<String, String> {
+fn parse_host(host: &str) -> Result<String, String> {
     let check_port = |port: &str| match port.strip_prefix(':') {
         None if port.is_empty() => Ok(()),
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Ok(()),
@@ -180,13 +180,7 @@ fn parse_host(scheme: &str, host: &str) -> Result<String, String> {
         Some(_) => return Err("invalid IP-literal".to_owned()),
         None => {}
     }
-    let strict = matches!(scheme, "http" | "https");
-    let colon = if strict {
-        host.find(':')
-    } else {
-        host.rfind(':')
-    };
-    if let Some(colon) = colon {
+    if let Some(colon) = host.rfind(':') {
         check_port(&host[colon..])?;
     }
     unescape(host, Part::Host)

@@ -35,20 +35,16 @@ pub(super) static TABLE: &[Function] = &[
         let text = operands(call)?;
         call.done(escape_query(&text))
     }),
-    variadic("eq", &[ANY, ANY], |call| {
-        equal(call.arg(0), call.rest(1)).map(Value::Bool)
-    }),
+    variadic("eq", &[ANY, ANY], |call| equal(call).map(Value::Bool)),
     fixed("ne", &[ANY, ANY], |call| {
-        equal(call.arg(0), call.rest(1)).map(|equal| Value::Bool(!equal))
+        equal(call).map(|equal| Value::Bool(!equal))
     }),
     fixed("lt", &[ANY, ANY], |call| {
         less(call.arg(0), call.arg(1)).map(Value::Bool)
     }),
-    fixed("le", &[ANY, ANY], |call| {
-        at_most(call.arg(0), call.arg(1)).map(Value::Bool)
-    }),
+    fixed("le", &[ANY, ANY], |call| at_most(call).map(Value::Bool)),
     fixed("gt", &[ANY, ANY], |call| {
-        at_most(call.arg(0), call.arg(1)).map(|at_most| Value::Bool(!at_most))
+        at_most(call).map(|at_most| Value::Bool(!at_most))
     }),
     fixed("ge", &[ANY, ANY], |call| {
         less(call.arg(0), call.arg(1)).map(|less| Value::Bool(!less))
@@ -211,19 +207,20 @@ fn comparable(value: &Value, other: &Value) -> Value {
     }
 }
 
-fn equal(first: &Value, others: &[Value]) -> Result<bool, String> {
+fn equal(call: &Call<'_>) -> Result<bool, String> {
+    let (first, others) = (call.arg(0), call.rest(1));
     if others.is_empty() {
         return Err("missing argument for comparison".to_owned());
     }
     for other in others {
-        if equal_two(first, other)? {
+        if equal_two(call, first, other)? {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-fn equal_two(first: &Value, second: &Value) -> Result<bool, String> {
+fn equal_two(call: &Call<'_>, first: &Value, second: &Value) -> Result<bool, String> {
     let (first, second) = (&comparable(first, second), &comparable(second, first));
     match (first, second) {
         (Value::StrPtr(first), Value::StrPtr(second)) => return Ok(first == second),
@@ -263,12 +260,19 @@ fn equal_two(first: &Value, second: &Value) -> Result<bool, String> {
                 return Ok(first.is_nil() == second.is_nil());
             }
             let (kind, other) = (first.type_name(), second.type_name());
-            if one != two {
-                return Err(format!("non-comparable types {kind}, {other}"));
-            }
+            let shown = |value| {
+                let list = [Value::clone(value)];
+                printf::sprintf("%s", &list, call.work).map(|printed| printed.text)
+            };
             match (first, second) {
+                _ if one != two => {
+                    let (one, two) = (shown(first)?, print::display(second, call.work)?.text);
+                    Err(format!(
+                        "non-comparable types {one}: {kind}, {other}: {two}"
+                    ))
+                }
                 (Value::Ptr(Ok(one)), Value::Ptr(Ok(two))) => Ok(std::rc::Rc::ptr_eq(one, two)),
-                _ => Err(format!("non-comparable type {other}")),
+                _ => Err(format!("non-comparable type {}: {other}", shown(second)?)),
             }
         }
     }
@@ -306,6 +310,7 @@ fn less(first: &Value, second: &Value) -> Result<bool, String> {
     }
 }
 
-fn at_most(first: &Value, second: &Value) -> Result<bool, String> {
-    Ok(less(first, second)? || equal_two(first, second)?)
+fn at_most(call: &Call<'_>) -> Result<bool, String> {
+    let (first, second) = (call.arg(0), call.arg(1));
+    Ok(less(first, second)? || equal_two(call, first, second)?)
 }

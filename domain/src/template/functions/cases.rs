@@ -1,5 +1,6 @@
 //! Texts in snake, kebab and camel case.
 
+use super::strings;
 use super::{Call, Function, Type, fixed};
 use crate::template::value::Value;
 
@@ -18,15 +19,10 @@ fn is_connector(c: char) -> bool {
 }
 
 fn changed(c: char, upper: bool) -> char {
-    let changed: Vec<char> = if upper {
-        c.to_uppercase().collect()
+    if upper {
+        strings::upper(c)
     } else {
-        c.to_lowercase().collect()
-    };
-    if let [changed] = changed.as_slice() {
-        *changed
-    } else {
-        c
+        strings::lower(c)
     }
 }
 

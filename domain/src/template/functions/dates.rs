@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Timelike as _, Utc};
 
-use super::numbers::to_int;
 use super::{Call, Function, Type, fixed};
 use crate::template::value::{Time, Value};
 
@@ -48,7 +47,8 @@ pub(super) static TABLE: &[Function] = &[
     fixed("duration", &[ANY], |call| {
         // As in the library, only texts are taken for seconds.
         let seconds = match call.arg(0) {
-            Value::Str(_) | Value::Int64(_) => to_int(call.arg(0)),
+            Value::Str(text) => text.parse().unwrap_or(0),
+            Value::Int64(seconds) => *seconds,
             _ => 0,
         };
         call.done(duration_text(seconds.saturating_mul(1_000_000_000)))

@@ -17,7 +17,9 @@ pub(super) static TABLE: &[Function] = &[
         Ok(from_json(call).unwrap_or(Value::Nil))
     }),
     fixed("mustFromJson", &[STRING], from_json),
-    escaping(fixed("toJson", &[ANY], |call| to_json(call, Style::Html))),
+    escaping(fixed("toJson", &[ANY], |call| {
+        to_json(call, Style::Html).or_else(|_| call.done(""))
+    })),
     escaping(fixed("mustToJson", &[ANY], |call| {
         to_json(call, Style::Html)
     })),
@@ -106,8 +108,6 @@ fn encode(call: &Call<'_>, of: (&Value, &mut String), style: Style) -> Result<()
         Value::Whole(text) => out.push_str(text),
         Value::Float(number) if number.is_finite() => out.push_str(&float::json(*number)),
         Value::Float(_) | Value::Complex(..) => {
-            // The function without "must" gives nothing for what JSON has no form for.
-            call.work.leave();
             let kind = value.type_name();
             return Err(format!("json: unsupported type: {kind}"));
         }
@@ -243,6 +243,10 @@ fn indented(value: &Json, depth: usize) -> String {
 
 /// What is no base64 gives the error as the result, as in sprig.
 fn base64_decode(text: &str) -> String {
+    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=\r\n".contains(&byte);
+    if let Some(at) = text.bytes().position(|byte| !is_digit(byte)) {
+        return format!("illegal base64 data at input byte {at}");
+    }
     let plain: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
     match STANDARD.decode(&plain) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),

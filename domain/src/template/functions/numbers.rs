@@ -1,6 +1,6 @@
 //! Numbers.
 
-use super::{Call, Function, Type, fixed, variadic};
+use super::{Call, Function, Type, decimal, fixed, variadic};
 use crate::template::literal;
 use crate::template::print;
 use crate::template::value::{Kind, Value};
@@ -10,7 +10,7 @@ const INT: Type = Type::Int;
 
 pub(super) static TABLE: &[Function] = &[
     fixed("atoi", &[Type::String], |call| {
-        Ok(Value::Int(decimal(call.text(0)).unwrap_or(0)))
+        Ok(Value::Int(plain(call.text(0)).unwrap_or(0)))
     }),
     fixed("int64", &[ANY], |call| {
         Ok(Value::Int64(to_int(call.arg(0))))
@@ -52,38 +52,25 @@ pub(super) static TABLE: &[Function] = &[
         ))
     }),
     fixed("add1f", &[ANY], |call| {
-        Ok(Value::Float(to_float(call.arg(0)) + 1.0))
+        Ok(Value::Float(decimal::compute(
+            &[to_float(call.arg(0)), 1.0],
+            decimal::add,
+        )))
     }),
     variadic("addf", &[ANY], |call| {
-        Ok(Value::Float(exact(
-            call,
-            |sum, number| sum + number,
-            Some(0.0),
-        )))
+        Ok(Value::Float(decimal::fold(call, decimal::add)))
     }),
     variadic("subf", &[ANY, ANY], |call| {
-        Ok(Value::Float(exact(
-            call,
-            |left, number| left - number,
-            None,
-        )))
+        Ok(Value::Float(decimal::fold(call, decimal::subtract)))
     }),
     variadic("mulf", &[ANY, ANY], |call| {
-        Ok(Value::Float(exact(
-            call,
-            |product, number| product * number,
-            None,
-        )))
+        Ok(Value::Float(decimal::fold(call, decimal::multiply)))
     }),
     variadic("divf", &[ANY, ANY], |call| {
         if call.rest(1).iter().any(|value| to_float(value) == 0.0) {
             return Err("decimal division by 0".to_owned());
         }
-        Ok(Value::Float(exact(
-            call,
-            |left, number| left / number,
-            None,
-        )))
+        Ok(Value::Float(decimal::fold(call, decimal::divide)))
     }),
     variadic("max", &[ANY, ANY], |call| extreme(call, i64::max)),
     variadic("biggest", &[ANY, ANY], |call| extreme(call, i64::max)),
@@ -110,11 +97,11 @@ pub(super) static TABLE: &[Function] = &[
     variadic("round", &[ANY, INT, Type::Float], round),
 ];
 
-fn decimal(text: &str) -> Option<i64> {
+fn plain(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     // Go gives the nearest number that fits for one too large.
-    plain.then(|| {
+    is_plain.then(|| {
         text.parse().unwrap_or(if text.starts_with('-') {
             i64::MIN
         } else {
@@ -217,18 +204,6 @@ fn divide(call: &Call<'_>, divide: fn(i64, i64) -> i64) -> Result<Value, String>
 fn extreme(call: &Call<'_>, choose: fn(i64, i64) -> i64) -> Result<Value, String> {
     let chosen = call.args.iter().map(to_int).reduce(choose);
     Ok(Value::Int64(chosen.unwrap_or(0)))
-}
-
-/// A decimal operation over all arguments. Sixteen digits are what its exactness leaves visible.
-fn exact(call: &Call<'_>, operation: fn(f64, f64) -> f64, start: Option<f64>) -> f64 {
-    let numbers = start.into_iter().chain(call.args.iter().map(to_float));
-    let result = numbers.reduce(operation).unwrap_or(0.0);
-    let tidy = format!("{result:.14e}").parse().unwrap_or(result);
-    if f64::abs(tidy - result) <= f64::EPSILON * 8.0 * result.abs() {
-        tidy
-    } else {
-        result
-    }
 }
 
 #[expect(

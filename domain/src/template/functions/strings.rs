@@ -134,7 +134,7 @@ pub(super) static TABLE: &[Function] = &[
     }),
 ];
 
-fn upper(c: char) -> char {
+pub(super) fn upper(c: char) -> char {
     let mut upper = c.to_uppercase();
     match (upper.next(), upper.next()) {
         (Some(upper), None) => upper,
@@ -142,7 +142,7 @@ fn upper(c: char) -> char {
     }
 }
 
-fn lower(c: char) -> char {
+pub(super) fn lower(c: char) -> char {
     let mut lower = c.to_lowercase();
     match (lower.next(), lower.next()) {
         (Some(lower), None) => lower,
