@@ -1,5 +1,7 @@
 //! A call as it is owed, and the request that it comes to.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use binnacle_domain::webhook::{self, HttpRequest, Webhook};
@@ -8,7 +10,7 @@ use binnacle_proto::{Invalid, duration_from};
 use reqwest::header::{
     CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRAILER, TRANSFER_ENCODING,
 };
-use reqwest::{Method, Request};
+use reqwest::{Client, Method, Request};
 use serde_json::Value;
 use url::Url;
 
@@ -26,6 +28,13 @@ pub(crate) struct Owed {
     idempotency_key: String,
     pub(crate) poll_url: Option<String>,
     pub(crate) valid_for: Duration,
+}
+
+/// A request that is ready to be sent.
+pub(crate) struct Prepared {
+    pub(crate) request: Request,
+    /// The address with the user and password that may stand in it; the request has them as a header.
+    pub(crate) url: Url,
 }
 
 /// Why a request cannot be sent.
@@ -73,7 +82,11 @@ impl TryFrom<Call> for Owed {
 
 impl Owed {
     /// The request, complete; `traceparent` goes with it.
-    pub(crate) fn request(&self, traceparent: Option<String>) -> Result<Request, Unsendable> {
+    pub(crate) fn prepare(
+        &self,
+        client: &Client,
+        traceparent: Option<String>,
+    ) -> Result<Prepared, Unsendable> {
         let correlation_id = Some(self.correlation_id.as_str());
         let rendered = match &self.poll_url {
             Some(url) => webhook::poll_request(&self.webhook, &self.object, correlation_id, url),
@@ -88,14 +101,20 @@ impl Owed {
         let method: Method = method
             .parse()
             .map_err(|_| unsendable(format!("{method:?} is no HTTP method")))?;
-        let mut request = Request::new(method, address(&url)?);
-        let map = request.headers_mut();
+        let url = address(&url)?;
+        let mut map = HeaderMap::new();
         for (name, value) in headers {
-            append(map, &name, &value)?;
+            append(&mut map, &name, &value)?;
         }
-        self.identify(map, traceparent)?;
-        *request.body_mut() = body.map(Into::into);
-        Ok(request)
+        self.identify(&mut map, traceparent)?;
+        let mut request = client.request(method, url.clone()).headers(map);
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        let request = request
+            .build()
+            .map_err(|error| unsendable(error.without_url().to_string()))?;
+        Ok(Prepared { request, url })
     }
 
     /// What tells the external system that a repeat is one, and whose request it serves.
@@ -139,7 +158,7 @@ fn address(text: &str) -> Result<Url, Unsendable> {
     if text.chars().any(char::is_control) {
         return Err(unsendable("control character in URL".to_owned()));
     }
-    let url: Url = text
+    let url: Url = with_escaped_path(text)
         .parse()
         .map_err(|error| unsendable(format!("{text:?} is no absolute URL: {error}")))?;
     match url.scheme() {
@@ -148,6 +167,32 @@ fn address(text: &str) -> Result<Url, Unsendable> {
             "unsupported protocol scheme {scheme:?}"
         ))),
     }
+}
+
+/// The address with its path escaped as Compass sends it. The URL parser by itself would leave some
+/// characters as they are and take a backslash for a slash.
+fn with_escaped_path(text: &str) -> Cow<'_, str> {
+    let authority = text.find("://").map_or(0, |at| at + 3);
+    let path = text[authority..].find(['/', '\\', '?', '#']);
+    let start = path.map_or(text.len(), |at| authority + at);
+    let end = text[start..].find(['?', '#']);
+    let end = end.map_or(text.len(), |at| start + at);
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~$&+,/:;=@%".contains(&byte);
+    let is_allowed = |byte: u8| is_plain(byte) || b"!'()*[]".contains(&byte);
+    let path = &text[start..end];
+    if path.bytes().all(is_allowed) {
+        return text.into();
+    }
+    let mut escaped = text[..start].to_owned();
+    for byte in path.bytes() {
+        if is_plain(byte) {
+            escaped.push(char::from(byte));
+        } else {
+            let _ = write!(escaped, "%{byte:02X}");
+        }
+    }
+    escaped.push_str(&text[end..]);
+    escaped.into()
 }
 
 fn append(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Unsendable> {
@@ -165,4 +210,40 @@ fn append(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Unsend
     })?;
     headers.append(name, value);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_escaped_as_compass_does() {
+        for (text, escaped) in [
+            ("http://h/a%2Fb!(c)?q=|", "http://h/a%2Fb!(c)?q=|"),
+            ("http://h/a|b (c)?q", "http://h/a%7Cb%20%28c%29?q"),
+            ("http://h/a\\..\\b#f|", "http://h/a%5C..%5Cb#f|"),
+            ("http://h/gr\u{f6}\u{df}e", "http://h/gr%C3%B6%C3%9Fe"),
+            ("http://h", "http://h"),
+            ("http://h?a/b|c", "http://h?a/b|c"),
+        ] {
+            assert_eq!(with_escaped_path(text), escaped);
+        }
+    }
+
+    #[test]
+    fn only_addresses_of_the_web_are_called() {
+        for text in [
+            "/op/1",
+            "h:80/op",
+            "ftp://h/",
+            "mailto:a@b",
+            "*",
+            "http://h/a\nb",
+        ] {
+            assert!(
+                matches!(address(text), Err(Unsendable::Request(_))),
+                "{text}"
+            );
+        }
+    }
 }

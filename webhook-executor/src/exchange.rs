@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span, info_span};
 
 use crate::bulkhead::Bulkhead;
-use crate::call::{Owed, Unsendable};
+use crate::call::{Owed, Prepared, Unsendable};
 use crate::metrics::Metrics;
 use crate::redact::Redactor;
 
@@ -125,8 +125,8 @@ impl Exchanges {
                 return Told::without_exchange(Verdict::Failed { reason });
             }
         };
-        let request = match owed.request(traceparent) {
-            Ok(request) => request,
+        let Prepared { request, url } = match owed.prepare(&self.client, traceparent) {
+            Ok(prepared) => prepared,
             Err(Unsendable::Webhook(error)) => {
                 let reason = self.redactor.text(&error.to_string(), &[]);
                 return Told::without_exchange(Verdict::Failed { reason });
@@ -136,8 +136,8 @@ impl Exchanges {
                 return Told::without_exchange(Verdict::Retry { reason });
             }
         };
-        let line = self.redactor.line(request.method().as_str(), request.url());
-        let secrets = self.redactor.secrets(request.url(), request.headers());
+        let line = self.redactor.line(request.method().as_str(), &url);
+        let secrets = self.redactor.secrets(&url, request.headers());
         let end = arrived + self.timeout.min(owed.valid_for);
         let answer = timeout_at(end, self.send(request)).await;
         let told = match answer {
