@@ -30,9 +30,27 @@ pub(crate) fn binnacle<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> Command {
     command
 }
 
-/// Runs the program to its end.
+/// Runs the program to its end, which has to come within a minute.
 pub(crate) fn run(arguments: &[&str]) -> Output {
-    binnacle(arguments).output().unwrap()
+    let mut command = binnacle(arguments);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + START;
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            let output = child.wait_with_output().unwrap();
+            panic!(
+                "{arguments:?} has not ended: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        sleep(ASK_AGAIN);
+    }
+    child.wait_with_output().unwrap()
 }
 
 /// A running program, killed when it is dropped.
