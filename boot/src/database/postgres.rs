@@ -8,7 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, PgPool, Postgres, Row, Transaction};
 use tokio::time::Instant;
 
-use super::url::{Server, shown};
+use super::url::server;
 use super::{Error, Options};
 
 /// How long a statement may run. Migrations are exempt.
@@ -24,13 +24,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 const OLDEST_VERSION: i32 = 130_000;
 
 pub(super) async fn open(
-    server: &Server,
+    url: &PgConnectOptions,
     schema: &'static str,
     options: Options,
 ) -> Result<PgPool, Error> {
-    let connect = server
-        .connect
-        .as_ref()
+    let connect = url
         .clone()
         .application_name(&format!("binnacle-{schema}"))
         .options([
@@ -41,7 +39,7 @@ pub(super) async fn open(
                 IDLE_IN_TRANSACTION_TIMEOUT,
             ),
         ]);
-    wait_until_usable(&connect, schema, server.patience).await?;
+    wait_until_usable(&connect, schema, options.patience).await?;
     let pool = PgPoolOptions::new()
         .max_connections(options.connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -65,7 +63,7 @@ async fn wait_until_usable(
     schema: &str,
     patience: Duration,
 ) -> Result<(), Error> {
-    let server = shown(connect);
+    let server = server(connect);
     let deadline = Instant::now() + patience;
     loop {
         let attempt = tokio::time::timeout(CONNECT_TIMEOUT, prepare(connect, schema, &server));

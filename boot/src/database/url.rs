@@ -3,11 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where a database is. Shows itself without the password.
 #[derive(Clone)]
@@ -15,25 +12,7 @@ pub enum DatabaseUrl {
     /// The directory that holds one file per service.
     Sqlite(PathBuf),
     /// A server and the database in it, with whom to be there.
-    Postgres(Server),
-}
-
-/// A served database.
-#[derive(Clone)]
-pub struct Server {
-    pub(super) connect: Box<PgConnectOptions>,
-    pub(super) patience: Duration,
-}
-
-impl DatabaseUrl {
-    /// How long opening waits for a server that does not answer; 30 s unless said otherwise.
-    #[must_use]
-    pub fn with_patience(self, patience: Duration) -> Self {
-        match self {
-            Self::Sqlite(directory) => Self::Sqlite(directory),
-            Self::Postgres(server) => Self::Postgres(Server { patience, ..server }),
-        }
-    }
+    Postgres(Box<PgConnectOptions>),
 }
 
 /// Why a text is no database URL.
@@ -55,10 +34,7 @@ impl FromStr for DatabaseUrl {
     fn from_str(text: &str) -> Result<Self, InvalidUrl> {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             let options = PgConnectOptions::from_str(text).map_err(InvalidUrl::Postgres)?;
-            return Ok(Self::Postgres(Server {
-                connect: Box::new(options),
-                patience: PATIENCE,
-            }));
+            return Ok(Self::Postgres(Box::new(options)));
         }
         let Some(rest) = text.strip_prefix("sqlite:") else {
             return Err(InvalidUrl::Scheme);
@@ -75,7 +51,7 @@ impl fmt::Display for DatabaseUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(directory) => write!(formatter, "sqlite:{}", directory.display()),
-            Self::Postgres(server) => formatter.write_str(&shown(&server.connect)),
+            Self::Postgres(options) => write!(formatter, "{}", server(options)),
         }
     }
 }
@@ -87,7 +63,7 @@ impl fmt::Debug for DatabaseUrl {
 }
 
 /// The server as a reader knows it, without user or password.
-pub(super) fn shown(options: &PgConnectOptions) -> String {
+pub(super) fn server(options: &PgConnectOptions) -> String {
     let database = options.get_database().unwrap_or("(default)");
     match options.get_socket() {
         Some(socket) => format!("postgres://{}/{database}", socket.display()),
