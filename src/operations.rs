@@ -8,12 +8,12 @@ use std::io::{ErrorKind, Write};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use binnacle_proto::common::v1::{Operation, Phase};
+use binnacle_proto::common::v1::{Operation, OperationStatus, Phase};
 use binnacle_proto::scheduler::v1::ListOperationsRequest;
 use client::Client;
+pub(crate) use client::is_not_found;
 use serde::Serialize;
 pub(crate) use table::{status_line, timeline};
-use tonic::Code;
 use uuid::Uuid;
 use view::{AttemptView, OperationView};
 
@@ -161,7 +161,7 @@ async fn follow(
 }
 
 fn has_ended(operation: &Operation) -> bool {
-    let phase = operation.status.as_ref().map(|status| status.phase());
+    let phase = operation.status.as_ref().map(OperationStatus::phase);
     matches!(phase, Some(Phase::Succeeded | Phase::Failed))
 }
 
@@ -188,11 +188,4 @@ pub(crate) fn say(text: &str) -> anyhow::Result<()> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         other => other.context("cannot write to standard output"),
     }
-}
-
-/// Whether `error` says that there is no such operation.
-pub(crate) fn is_not_found(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<tonic::Status>()
-        .is_some_and(|status| status.code() == Code::NotFound)
 }

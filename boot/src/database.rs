@@ -17,13 +17,11 @@ mod postgres;
 mod sqlite;
 mod url;
 
-use std::time::Duration;
-
 pub use migration::Migration;
 pub use postgres::{begin, is_conflict};
 pub use sqlite::{Sqlite, begin_immediate};
 use sqlx::{PgPool, SqlitePool};
-pub use url::{DatabaseUrl, InvalidUrl};
+pub use url::{DatabaseUrl, InvalidUrl, Server};
 
 /// An open database. Clones share its connections.
 #[derive(Clone, Debug)]
@@ -37,16 +35,11 @@ pub enum Database {
 pub struct Options {
     /// Connections to PostgreSQL at most. SQLite has one that writes and four that read.
     pub connections: u32,
-    /// How long to wait for a server that does not answer before giving up.
-    pub patience: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            connections: 10,
-            patience: Duration::from_secs(30),
-        }
+        Self { connections: 10 }
     }
 }
 
@@ -90,7 +83,7 @@ pub enum Error {
 
 impl Database {
     /// Opens `schema`, making it when it is missing. Waits for a server that does not answer,
-    /// saying so in the log, as long as `options.patience`.
+    /// saying so in the log, as long as `url` has patience.
     pub async fn open(
         url: &DatabaseUrl,
         schema: &'static str,

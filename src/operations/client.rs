@@ -47,7 +47,7 @@ impl Changes {
             .stream
             .message()
             .await
-            .map_err(|status| explain(status, &self.address))?;
+            .map_err(|status| explain(&status, &self.address))?;
         Ok(next.map(|response| response.operations))
     }
 }
@@ -118,38 +118,49 @@ impl Client {
     ) -> anyhow::Result<T> {
         match tokio::time::timeout(LIMIT, call).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
-            Ok(Err(status)) => Err(explain(status, &self.address)),
+            Ok(Err(status)) => Err(explain(&status, &self.address)),
             Err(_) => {
                 let silent = Status::unavailable(format!("no answer within {} s", LIMIT.as_secs()));
-                Err(explain(silent, &self.address))
+                Err(explain(&silent, &self.address))
             }
         }
     }
 }
 
-/// What went wrong, in words for whoever typed the command.
-fn explain(status: Status, address: &str) -> anyhow::Error {
-    let text = match status.code() {
+/// Why a scheduler gave no answer, in words for whoever typed the command.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+struct Refusal {
+    text: String,
+    code: Code,
+}
+
+fn explain(status: &Status, address: &str) -> anyhow::Error {
+    let message = status.message();
+    let code = status.code();
+    let text = match code {
         Code::Unavailable => format!(
-            "no scheduler answers at {address}: {}; is it running? Another address is given with \
-             --scheduler-addr",
-            status.message()
+            "no scheduler answers at {address}: {message}; is it running? Another address is \
+             given with --scheduler-addr"
         ),
-        Code::NotFound | Code::InvalidArgument => status.message().to_owned(),
-        code => format!(
-            "the scheduler at {address} answered {code:?}: {}",
-            status.message()
-        ),
+        Code::NotFound | Code::InvalidArgument => message.to_owned(),
+        code => format!("the scheduler at {address} answered {code:?}: {message}"),
     };
-    anyhow::Error::from(status).context(text)
+    Refusal { text, code }.into()
+}
+
+fn has_code(error: &anyhow::Error, codes: &[Code]) -> bool {
+    error
+        .downcast_ref::<Refusal>()
+        .is_some_and(|refusal| codes.contains(&refusal.code))
 }
 
 /// Whether the same call may succeed in a moment.
 pub(crate) fn is_passing(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<Status>().is_some_and(|status| {
-        matches!(
-            status.code(),
-            Code::Unavailable | Code::Unknown | Code::Cancelled
-        )
-    })
+    has_code(error, &[Code::Unavailable, Code::Unknown, Code::Cancelled])
+}
+
+/// Whether there is no such operation.
+pub(crate) fn is_not_found(error: &anyhow::Error) -> bool {
+    has_code(error, &[Code::NotFound])
 }

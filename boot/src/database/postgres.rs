@@ -8,7 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, PgPool, Postgres, Row, Transaction};
 use tokio::time::Instant;
 
-use super::url::server;
+use super::url::{Server, shown};
 use super::{Error, Options};
 
 /// How long a statement may run. Migrations are exempt.
@@ -24,11 +24,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 const OLDEST_VERSION: i32 = 130_000;
 
 pub(super) async fn open(
-    url: &PgConnectOptions,
+    server: &Server,
     schema: &'static str,
     options: Options,
 ) -> Result<PgPool, Error> {
-    let connect = url
+    let connect = server
+        .connect
+        .as_ref()
         .clone()
         .application_name(&format!("binnacle-{schema}"))
         .options([
@@ -39,7 +41,7 @@ pub(super) async fn open(
                 IDLE_IN_TRANSACTION_TIMEOUT,
             ),
         ]);
-    wait_until_usable(&connect, schema, options.patience).await?;
+    wait_until_usable(&connect, schema, server.patience).await?;
     let pool = PgPoolOptions::new()
         .max_connections(options.connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -63,7 +65,7 @@ async fn wait_until_usable(
     schema: &str,
     patience: Duration,
 ) -> Result<(), Error> {
-    let server = server(connect);
+    let server = shown(connect);
     let deadline = Instant::now() + patience;
     loop {
         let attempt = tokio::time::timeout(CONNECT_TIMEOUT, prepare(connect, schema, &server));

@@ -3,8 +3,11 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where a database is. Shows itself without the password.
 #[derive(Clone)]
@@ -12,7 +15,25 @@ pub enum DatabaseUrl {
     /// The directory that holds one file per service.
     Sqlite(PathBuf),
     /// A server and the database in it, with whom to be there.
-    Postgres(Box<PgConnectOptions>),
+    Postgres(Server),
+}
+
+/// A served database.
+#[derive(Clone)]
+pub struct Server {
+    pub(super) connect: Box<PgConnectOptions>,
+    pub(super) patience: Duration,
+}
+
+impl DatabaseUrl {
+    /// How long opening waits for a server that does not answer; 30 s unless said otherwise.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        match self {
+            Self::Sqlite(directory) => Self::Sqlite(directory),
+            Self::Postgres(server) => Self::Postgres(Server { patience, ..server }),
+        }
+    }
 }
 
 /// Why a text is no database URL.
@@ -34,7 +55,10 @@ impl FromStr for DatabaseUrl {
     fn from_str(text: &str) -> Result<Self, InvalidUrl> {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             let options = PgConnectOptions::from_str(text).map_err(InvalidUrl::Postgres)?;
-            return Ok(Self::Postgres(Box::new(options)));
+            return Ok(Self::Postgres(Server {
+                connect: Box::new(options),
+                patience: PATIENCE,
+            }));
         }
         let Some(rest) = text.strip_prefix("sqlite:") else {
             return Err(InvalidUrl::Scheme);
@@ -51,7 +75,7 @@ impl fmt::Display for DatabaseUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(directory) => write!(formatter, "sqlite:{}", directory.display()),
-            Self::Postgres(options) => write!(formatter, "{}", server(options)),
+            Self::Postgres(server) => formatter.write_str(&shown(&server.connect)),
         }
     }
 }
@@ -63,7 +87,7 @@ impl fmt::Debug for DatabaseUrl {
 }
 
 /// The server as a reader knows it, without user or password.
-pub(super) fn server(options: &PgConnectOptions) -> String {
+pub(super) fn shown(options: &PgConnectOptions) -> String {
     let database = options.get_database().unwrap_or("(default)");
     match options.get_socket() {
         Some(socket) => format!("postgres://{}/{database}", socket.display()),

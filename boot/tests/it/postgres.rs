@@ -53,10 +53,7 @@ async fn a_service_sees_its_own_schema_only() {
 #[tokio::test]
 async fn a_begin_whose_caller_goes_away_leaves_no_transaction_behind() {
     let text = Postgres::shared().create_database();
-    let options = Options {
-        connections: 1,
-        ..Options::default()
-    };
+    let options = Options { connections: 1 };
     let database = Database::open(&url(&text), "registry", options)
         .await
         .unwrap();
@@ -102,12 +99,10 @@ async fn sessions_that_became_read_only_are_dropped() {
 
 #[tokio::test]
 async fn a_server_that_does_not_answer_is_waited_for_and_then_named() {
-    let options = Options {
-        patience: Duration::from_secs(1),
-        ..Options::default()
-    };
-    let url = url("postgres://me:secret@127.0.0.1:1/x");
-    let refused = Database::open(&url, "registry", options).await.unwrap_err();
+    let url = url("postgres://me:secret@127.0.0.1:1/x").with_patience(Duration::from_secs(1));
+    let refused = Database::open(&url, "registry", Options::default())
+        .await
+        .unwrap_err();
     assert!(matches!(refused, Error::NoAnswer { .. }), "{refused:?}");
     assert!(
         refused.to_string().contains("postgres://127.0.0.1:1/x"),
