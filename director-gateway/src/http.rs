@@ -19,7 +19,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::any;
-use binnacle_boot::ids;
+use binnacle_boot::{ids, telemetry};
 use http::HeaderMap;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -45,9 +45,9 @@ pub struct Door {
     pub default_tenant: Option<Arc<str>>,
 }
 
-/// The routes of the door.
+/// The routes of the door, each request in a span of its own.
 pub fn routes(door: Door) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/graphql", any(graphql::answer))
         .route("/director/graphql", any(graphql::answer))
         .route(
@@ -62,7 +62,8 @@ pub fn routes(door: Door) -> Router {
         .with_state(door)
         .merge(graphiql::routes())
         .layer(DefaultBodyLimit::disable())
-        .layer(CatchPanicLayer::custom(plain::panicked))
+        .layer(CatchPanicLayer::custom(plain::panicked));
+    telemetry::traced(routes)
 }
 
 impl Door {

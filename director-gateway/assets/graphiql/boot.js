@@ -1,4 +1,6 @@
-const defaultQuery = `# Applications of the tenant. Name another tenant under "Headers": {"Tenant": "its external id"}
+const defaultQuery = `# The applications of a tenant.
+# Another tenant goes under "Headers":
+#   {"Tenant": "its external id"}
 query Applications {
   applications(first: 20) {
     totalCount

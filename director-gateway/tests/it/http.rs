@@ -140,6 +140,15 @@ async fn a_query_is_answered_at_both_addresses_and_by_both_methods() {
 }
 
 #[tokio::test]
+async fn empty_parentheses_are_taken_as_compass_takes_them() {
+    let gateway = Gateway::start().await;
+    let query = "query Q() { viewer() { id @include(if: true) } applications( ) { totalCount } }";
+    let (status, answer) = gateway.query(query).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(answer["data"]["applications"]["totalCount"], 0, "{answer}");
+}
+
+#[tokio::test]
 async fn a_mutation_is_never_run_by_get() {
     let gateway = Gateway::start().await;
     let response = gateway.get("/graphql?query=mutation%7B__typename%7D").await;
