@@ -116,91 +116,79 @@ async fn an_id_that_is_none_is_refused() {
     }
 }
 
+const URL: &str = "https://a.example";
+const URL_TEMPLATE: &str = r#"{"method": "POST", "path": "https://a.example/{{.Application.ID}}"}"#;
+const OUTPUT: &str = r#"{"error": "{{.Body.error}}", "success_status_code": 200}"#;
+
+/// Adds a webhook that is good but for `fields`.
+async fn add_webhook(gateway: &Gateway, application: &str, fields: &Value) -> Value {
+    let mut webhook = json!({"type": "UNREGISTER_APPLICATION", "outputTemplate": OUTPUT});
+    for (name, value) in fields.as_object().unwrap() {
+        webhook[name] = value.clone();
+    }
+    let variables = json!({"id": application, "in": webhook});
+    gateway.ask("test", ADD_WEBHOOK, variables).await
+}
+
+async fn webhooks(gateway: &Gateway, application: &str) -> usize {
+    let query = "query($id: ID!) { application(id: $id) { webhooks { id } } }";
+    let answer = gateway.ask("test", query, json!({"id": application})).await;
+    let webhooks = answer["data"]["application"]["webhooks"].as_array();
+    webhooks.map_or(0, Vec::len)
+}
+
 #[tokio::test]
 async fn a_webhook_that_cannot_work_is_not_added() {
     let gateway = Gateway::start().await;
     let id = registered(&gateway, "test").await;
-    let url = "https://a.example";
-    let kind = "UNREGISTER_APPLICATION";
-    let template = "{\"method\": \"POST\", \"path\": \"https://a.example/{{.Application.ID}}\"}";
-    let output = "{\"error\": \"{{.Body.error}}\", \"success_status_code\": 200}";
-    for (reason, input) in [
+    let both = json!({"url": URL, "urlTemplate": URL_TEMPLATE});
+    let input = json!({"url": URL, "inputTemplate": "{{.Application.ID}"});
+    let no_output = json!({"url": URL, "outputTemplate": "{}"});
+    let no_status = json!({"url": URL, "mode": "ASYNC"});
+    let empty_status = json!({"url": URL, "mode": "ASYNC", "statusTemplate": "{}"});
+    for (reason, fields) in [
         ("missing webhook url]", json!({})),
-        (
-            "cannot provide both",
-            json!({"url": url, "urlTemplate": template}),
-        ),
+        ("cannot provide both", both),
         ("url=must be a valid URL", json!({"url": "not a url"})),
         ("unclosed action", json!({"urlTemplate": "{{.Application"})),
-        (
-            "failed to parse webhook url template",
-            json!({"urlTemplate": "plain"}),
-        ),
-        (
-            "failed to parse webhook input template",
-            json!({"url": url, "inputTemplate": "{{.Application.ID}"}),
-        ),
-        (
-            "missing Output Template",
-            json!({"url": url, "outputTemplate": "{}"}),
-        ),
-        (
-            "missing webhook status template",
-            json!({"url": url, "mode": "ASYNC"}),
-        ),
-        (
-            "missing Status Template",
-            json!({"url": url, "mode": "ASYNC", "statusTemplate": "{}"}),
-        ),
-        (
-            "timeout=must be no less",
-            json!({"url": url, "timeout": -1}),
-        ),
-        (
-            "retryInterval=must be no less",
-            json!({"url": url, "retryInterval": -1}),
-        ),
+        ("webhook url template", json!({"urlTemplate": "plain"})),
+        ("webhook input template", input),
+        ("missing Output Template", no_output),
+        ("missing webhook status template", no_status),
+        ("missing Status Template", empty_status),
+        ("timeout=", json!({"url": URL, "timeout": -1})),
+        ("retryInterval=", json!({"url": URL, "retryInterval": -1})),
     ] {
-        let mut webhook = json!({"type": kind, "outputTemplate": output});
-        for (name, value) in input.as_object().unwrap() {
-            webhook[name] = value.clone();
-        }
-        let answer = gateway
-            .ask("test", ADD_WEBHOOK, json!({"id": id, "in": webhook}))
-            .await;
-        assert_eq!(refused(&answer, "addWebhook"), 22, "{input}");
+        let answer = add_webhook(&gateway, &id, &fields).await;
+        assert_eq!(refused(&answer, "addWebhook"), 22, "{fields}");
         let message = answer["errors"][0]["message"].as_str().unwrap();
-        assert!(message.contains(reason), "{input}: {message}");
+        assert!(message.contains(reason), "{fields}: {message}");
     }
-    for (what, input) in [
-        ("a type that is none", json!({"type": "NONE", "url": url})),
-        (
-            "a huge timeout",
-            json!({"type": kind, "url": url, "timeout": 3_000_000_000_i64}),
-        ),
-        (
-            "a huge interval",
-            json!({"type": kind, "url": url, "retryInterval": 1e30}),
-        ),
+    assert_eq!(webhooks(&gateway, &id).await, 0);
+    let good = json!({"urlTemplate": URL_TEMPLATE});
+    add_webhook(&gateway, &id, &good).await;
+    assert_eq!(webhooks(&gateway, &id).await, 1);
+}
+
+#[tokio::test]
+async fn a_webhook_that_does_not_fit_the_schema_is_not_added() {
+    let gateway = Gateway::start().await;
+    let id = registered(&gateway, "test").await;
+    for fields in [
+        json!({"url": URL, "type": "NONE"}),
+        json!({"url": URL, "timeout": 3_000_000_000_i64}),
+        json!({"url": URL, "retryInterval": 1e30}),
+        json!({"url": URL, "mode": true}),
+        json!({"url": [URL, URL]}),
     ] {
-        let answer = gateway
-            .ask("test", ADD_WEBHOOK, json!({"id": id, "in": input}))
-            .await;
+        let answer = add_webhook(&gateway, &id, &fields).await;
         assert!(
             answer["errors"][0]["message"].is_string(),
-            "{what}: {answer}"
+            "{fields}: {answer}"
         );
-        assert_eq!(answer["data"], Value::Null, "{what}");
+        assert_eq!(answer["data"], Value::Null, "{fields}");
     }
-    let query = "query($id: ID!) { application(id: $id) { webhooks { id } } }";
-    let answer = gateway.ask("test", query, json!({"id": id})).await;
-    let webhooks = &answer["data"]["application"]["webhooks"];
-    assert!(webhooks.is_null() || *webhooks == json!([]), "{answer}");
-    let good = json!({"type": kind, "urlTemplate": template, "outputTemplate": output});
-    let answer = gateway
-        .ask("test", ADD_WEBHOOK, json!({"id": id, "in": good}))
-        .await;
-    assert!(answer["data"]["addWebhook"]["id"].is_string(), "{answer}");
+    assert_eq!(webhooks(&gateway, &id).await, 0);
 }
 
 #[tokio::test]

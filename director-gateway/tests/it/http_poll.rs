@@ -233,13 +233,12 @@ async fn a_client_may_wait_for_the_end() {
         .get(gateway.url(&started.own()))
         .header("Prefer", "wait=20");
     let asked = Instant::now();
-    let waiting = tokio::spawn(request.send());
-    gateway
+    let finalize = gateway
         .operations
-        .finalize(started.id(), Outcome::Succeeded)
-        .await
-        .unwrap();
-    let response = waiting.await.unwrap().unwrap();
+        .finalize(started.id(), Outcome::Succeeded);
+    let (response, finalized) = tokio::join!(request.send(), finalize);
+    finalized.unwrap();
+    let response = response.unwrap();
     assert_eq!(response.headers()["preference-applied"], "wait=20");
     assert_eq!(answer(response).await.1["status"], "SUCCEEDED");
     assert!(asked.elapsed() < Duration::from_secs(15));
