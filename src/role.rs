@@ -173,9 +173,7 @@ fn start_gateway(mesh: &mut Mesh, config: director_gateway::Config, http: Bound,
 
 fn start_scheduler(mesh: &mut Mesh, database: &DatabaseArgs, bound: Bound) {
     mesh.addresses.push(("scheduler", bound.address));
-    let config = scheduler_svc::Config {
-        database: database.url(),
-    };
+    let config = scheduler_svc::Config::new(database.url());
     mesh.start("scheduler", STOP_SCHEDULER, |context| {
         Box::pin(scheduler_svc::run(config, bound.listener, context))
     });

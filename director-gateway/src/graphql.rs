@@ -10,7 +10,6 @@
 mod accepted;
 pub mod application;
 pub mod asynchronous;
-mod document;
 mod error;
 pub mod input;
 pub mod label;
@@ -23,7 +22,7 @@ pub mod scalar;
 pub mod template;
 pub mod tenant;
 mod validation;
-
+mod variables;
 pub mod viewer;
 pub mod webhook;
 
@@ -91,7 +90,7 @@ pub fn schema(registry: Registry, operations: Operations, options: Options) -> G
         .data(operations)
         .data(options)
         .data(loader)
-        .extension(document::Documents::of(&sdl()))
+        .extension(variables::OmittedVariables::of(&sdl()))
         .extension(presenter::Present)
         .finish()
 }

@@ -1,0 +1,379 @@
+//! The operations database: what is written passes one writer, which commits what is there together.
+
+mod clock;
+mod commit;
+mod definitions;
+mod list;
+mod sql;
+mod statement;
+mod stored;
+
+use std::{sync::Arc, time::Duration};
+
+use binnacle_boot::{
+    Shutdown, batch,
+    database::{Database, Migration},
+};
+use binnacle_domain::operation::{Attempt, Operation, OperationId, Outcome, Spec};
+use prometheus::{Histogram, HistogramOpts, Registry, exponential_buckets};
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+use self::{
+    clock::Clock,
+    commit::{Answer, ClaimRow, Commits},
+    definitions::Definitions,
+    sql::Value,
+    stored::{AttemptRow, OperationRow},
+};
+pub(crate) use self::{
+    clock::micros_of,
+    commit::{Claim, Done, Record, Recorded, Release, Save, Saved, Session, Write},
+    list::{Filter, Phase as PhaseFilter},
+};
+
+/// The schema that the service owns.
+pub(crate) const SCHEMA: &str = "scheduler";
+
+pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "operations",
+    sqlite: include_str!("../migrations/sqlite/0001_operations.sql"),
+    postgres: include_str!("../migrations/postgres/0001_operations.sql"),
+}];
+
+/// Batches of changes that a slow watcher may be behind.
+const CHANGES: usize = 4096;
+
+/// Why something was not written or read.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("the database failed")]
+    Database(#[source] Arc<sqlx::Error>),
+    #[error("what is stored about operation {id} cannot be read: {reason}")]
+    Unreadable { id: Uuid, reason: String },
+    #[error("too much is waiting to be written")]
+    Busy,
+    #[error("the writer has stopped")]
+    Stopped,
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(Arc::new(error))
+    }
+}
+
+impl From<batch::Error<Self>> for Error {
+    fn from(error: batch::Error<Self>) -> Self {
+        match error {
+            batch::Error::Busy => Self::Busy,
+            batch::Error::Stopped => Self::Stopped,
+            batch::Error::Commit(error) => error,
+        }
+    }
+}
+
+/// What the writer measures of itself.
+#[derive(Clone, Debug)]
+struct Metrics {
+    commit_seconds: Histogram,
+    batch_size: Histogram,
+}
+
+impl Metrics {
+    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let commit_seconds = Histogram::with_opts(
+            HistogramOpts::new(
+                "scheduler_commit_seconds",
+                "Time from the begin to the end of a transaction of the writer.",
+            )
+            .buckets(exponential_buckets(0.000_25, 2.0, 14)?),
+        )?;
+        let batch_size = Histogram::with_opts(
+            HistogramOpts::new(
+                "scheduler_commit_items",
+                "Writes that one transaction carried.",
+            )
+            .buckets(exponential_buckets(1.0, 2.0, 10)?),
+        )?;
+        registry.register(Box::new(commit_seconds.clone()))?;
+        registry.register(Box::new(batch_size.clone()))?;
+        Ok(Self {
+            commit_seconds,
+            batch_size,
+        })
+    }
+}
+
+/// The operations database. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Store {
+    database: Database,
+    definitions: Arc<Definitions>,
+    clock: Arc<Clock>,
+    writer: batch::Writer<Commits>,
+    changes: broadcast::Sender<Arc<[OperationId]>>,
+}
+
+/// The answer to a write to come.
+pub(crate) type Pending = batch::Pending<Commits>;
+
+/// An operation that is leased to a session.
+#[derive(Debug)]
+pub(crate) struct Granted {
+    pub(crate) operation: Operation,
+    pub(crate) destination: i64,
+    pub(crate) is_orphaned: bool,
+}
+
+/// When there is something to claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    Never,
+    /// In this time; zero: now.
+    In(Duration),
+}
+
+impl Store {
+    /// Starts the writer of an opened and migrated database.
+    pub(crate) async fn start(
+        database: Database,
+        registry: &Registry,
+        shutdown: &Shutdown,
+    ) -> Result<Self, StartError> {
+        let now: Vec<(i64,)> = sql::read(&database, statement::CLOCK, &[], &[])
+            .await
+            .map_err(StartError::Clock)?;
+        let clock = Arc::new(Clock::new(now.first().map_or(0, |(now,)| *now)));
+        let changes = broadcast::Sender::new(CHANGES);
+        let commits = Commits {
+            database: database.clone(),
+            clock: Arc::clone(&clock),
+            changes: changes.clone(),
+            metrics: Metrics::register(registry).map_err(StartError::Metrics)?,
+        };
+        let options = batch::Options {
+            capacity: 8192,
+            ..batch::Options::default()
+        };
+        Ok(Self {
+            definitions: Arc::new(Definitions::new(database.clone())),
+            database,
+            clock,
+            writer: batch::Writer::spawn(commits, options, shutdown),
+            changes,
+        })
+    }
+
+    /// Microseconds since 1970-01-01T00:00:00Z by the database's clock.
+    pub(crate) fn now(&self) -> i64 {
+        self.clock.now()
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// The ids of operations that this replica writes, from now on.
+    pub(crate) fn changes(&self) -> broadcast::Receiver<Arc<[OperationId]>> {
+        self.changes.subscribe()
+    }
+
+    /// What is to be recorded of a new operation, and the operation as it will be. Stores its webhooks' definitions.
+    pub(crate) async fn prepare(&self, spec: Spec) -> Result<(Record, Operation), Error> {
+        let hashes = self.definitions.keep(&spec.webhooks).await?;
+        let now = self.now();
+        let operation = Operation::new(spec, stored::time(now));
+        let spec = &operation.spec;
+        let record = Record {
+            id: spec.id,
+            tenant: spec.tenant,
+            resource: spec.resource.clone(),
+            destination: destination(spec),
+            spec: stored::spec_to(spec, &hashes),
+            webhooks: stored::json(&operation.webhooks),
+            previous: None,
+            now,
+            holder: None,
+        };
+        Ok((record, operation))
+    }
+
+    /// Records an operation, unless too much is waiting.
+    pub(crate) fn record(
+        &self,
+        record: Record,
+    ) -> Result<impl Future<Output = Result<Recorded, Error>> + Send + use<>, Error> {
+        let pending = self.writer.try_send(Write::Record(record))?;
+        Ok(async move {
+            match pending.await? {
+                Answer::Recorded(recorded) => Ok(recorded),
+                Answer::Saved(_) | Answer::Claimed(_) | Answer::Session(_) => Err(Error::Stopped),
+            }
+        })
+    }
+
+    /// Queues what a worker says and gives the answer to come, to be read with [`saved`].
+    pub(crate) async fn send(&self, write: Write) -> Result<Pending, Error> {
+        Ok(self.writer.send(write).await?)
+    }
+
+    /// Whether the session goes on.
+    pub(crate) async fn session(&self, session: Session) -> Result<bool, Error> {
+        match self.writer.submit(Write::Session(session)).await? {
+            Answer::Session(goes_on) => Ok(goes_on),
+            Answer::Recorded(_) | Answer::Saved(_) | Answer::Claimed(_) => Err(Error::Stopped),
+        }
+    }
+
+    /// Leases operations to a session.
+    pub(crate) async fn claim(&self, claim: Claim) -> Result<Vec<Granted>, Error> {
+        let Answer::Claimed(rows) = self.writer.submit(Write::Claim(claim)).await? else {
+            return Err(Error::Stopped);
+        };
+        let mut granted = Vec::with_capacity(rows.len());
+        for row in rows {
+            let ClaimRow {
+                operation,
+                destination,
+                orphaned,
+            } = row;
+            let id = operation.id;
+            match self.read(operation).await {
+                Ok(operation) => granted.push(Granted {
+                    operation,
+                    destination,
+                    is_orphaned: orphaned != 0,
+                }),
+                // One that cannot be read must not keep the others; it stays leased until somebody looks.
+                Err(error) => {
+                    tracing::error!(operation.id = %id, %error, "cannot grant an operation");
+                }
+            }
+        }
+        Ok(granted)
+    }
+
+    /// When there is something to claim; sessions that expired up to `expired_until` are ended.
+    pub(crate) async fn next_due(&self, expired_until: i64) -> Result<Due, Error> {
+        let values = [Value::Number(expired_until)];
+        let rows: Vec<(Option<i64>, i64)> =
+            sql::read(&self.database, statement::NEXT_DUE, &[], &values).await?;
+        let Some((due_at, now)) = rows.first().copied() else {
+            return Ok(Due::Never);
+        };
+        self.clock.set(now);
+        Ok(due_at.map_or(Due::Never, |due_at| {
+            let micros = u64::try_from(due_at.saturating_sub(now)).unwrap_or(0);
+            Due::In(Duration::from_micros(micros))
+        }))
+    }
+
+    /// An operation, running or finished.
+    pub(crate) async fn get(&self, id: OperationId) -> Result<Option<Operation>, Error> {
+        let rows: Vec<OperationRow> =
+            sql::read(&self.database, statement::GET, &[], &[Value::Id(id.0)]).await?;
+        match rows.into_iter().next() {
+            Some(row) => self.read(row).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Operations with ids below `before`, newest first.
+    pub(crate) async fn list(
+        &self,
+        filter: &Filter,
+        before: Uuid,
+        limit: i64,
+    ) -> Result<Vec<Operation>, Error> {
+        let rows = list::list(&self.database, filter, before, limit).await?;
+        let mut operations = Vec::with_capacity(rows.len());
+        for row in rows {
+            operations.push(self.read(row).await?);
+        }
+        Ok(operations)
+    }
+
+    /// The ledger of an operation, oldest first.
+    pub(crate) async fn attempts(&self, id: OperationId) -> Result<Vec<Attempt>, Error> {
+        let rows: Vec<AttemptRow> =
+            sql::read(&self.database, statement::ATTEMPTS, &[], &[Value::Id(id.0)]).await?;
+        rows.into_iter().map(Attempt::try_from).collect()
+    }
+
+    async fn read(&self, row: OperationRow) -> Result<Operation, Error> {
+        let hashes = row.webhook_hashes()?;
+        let definitions = self.definitions.find(row.id, &hashes).await?;
+        row.into_operation(definitions)
+    }
+}
+
+/// Why the store does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot read the database's clock")]
+    Clock(#[source] sqlx::Error),
+    #[error("cannot register the metrics")]
+    Metrics(#[source] prometheus::Error),
+}
+
+/// What became of something that [`Store::send`] was given.
+pub(crate) async fn saved(pending: Pending) -> Result<Saved, Error> {
+    match pending.await? {
+        Answer::Saved(saved) => Ok(saved),
+        Answer::Recorded(_) | Answer::Claimed(_) | Answer::Session(_) => Err(Error::Stopped),
+    }
+}
+
+/// Whether the session goes on that [`Store::send`] was told about.
+pub(crate) async fn goes_on(pending: Pending) -> Result<bool, Error> {
+    match pending.await? {
+        Answer::Session(goes_on) => Ok(goes_on),
+        Answer::Recorded(_) | Answer::Claimed(_) | Answer::Saved(_) => Err(Error::Stopped),
+    }
+}
+
+/// The stored form of a worker's progress.
+pub(crate) fn webhooks_to(webhooks: &[binnacle_domain::operation::WebhookStatus]) -> String {
+    stored::json(webhooks)
+}
+
+/// The stored form of an outcome.
+pub(crate) fn outcome_to(outcome: &Outcome) -> String {
+    stored::json(outcome)
+}
+
+/// The system that an operation's first webhook calls: its authority, or its template where that is rendered.
+pub(crate) fn destination(spec: &Spec) -> i64 {
+    let Some(webhook) = spec.webhooks.first() else {
+        return 0;
+    };
+    let text = match (&webhook.url, &webhook.url_template) {
+        (Some(url), _) => authority(url),
+        (None, Some(template)) => template,
+        (None, None) => "",
+    };
+    // FNV-1a, the same in every version: it is stored.
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    hash.cast_signed()
+}
+
+fn authority(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destination_is_host_and_port() {
+        assert_eq!(authority("http://a.example:80/x?y#z"), "a.example:80");
+        assert_eq!(authority("https://b.example?y"), "b.example");
+        assert_eq!(authority("b"), "b");
+    }
+}

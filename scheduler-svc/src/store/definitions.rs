@@ -1,0 +1,123 @@
+//! Webhook definitions, stored once by content.
+
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use binnacle_boot::database::Database;
+use binnacle_domain::webhook::Webhook;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use super::{Error, stored};
+
+/// Definitions remembered; beyond that all are forgotten and looked up again.
+const REMEMBERED: usize = 10_000;
+
+/// The table of definitions, with those known to be in it.
+#[derive(Debug)]
+pub(super) struct Definitions {
+    database: Database,
+    known: Mutex<HashMap<String, Arc<Webhook>>>,
+}
+
+impl Definitions {
+    pub(super) fn new(database: Database) -> Self {
+        Self {
+            database,
+            known: Mutex::default(),
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Arc<Webhook>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, hash: String, webhook: Webhook) {
+        let mut known = self.known();
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(hash, Arc::new(webhook));
+    }
+
+    /// Stores what is new and gives the hashes. A definition that no operation comes to use does no harm, so
+    /// this has a commit of its own, once per definition.
+    pub(super) async fn keep(&self, webhooks: &[Webhook]) -> Result<Vec<String>, Error> {
+        let mut hashes = Vec::with_capacity(webhooks.len());
+        for webhook in webhooks {
+            let definition = stored::json(webhook);
+            let hash = hash(&definition);
+            let is_known = self.known().contains_key(&hash);
+            if !is_known {
+                self.insert(&hash, &definition).await?;
+                self.remember(hash.clone(), webhook.clone());
+            }
+            hashes.push(hash);
+        }
+        Ok(hashes)
+    }
+
+    /// The definitions of operation `id` behind hashes that [`Definitions::keep`] gave.
+    pub(super) async fn find(&self, id: Uuid, hashes: &[String]) -> Result<Vec<Webhook>, Error> {
+        let mut webhooks = Vec::with_capacity(hashes.len());
+        for hash in hashes {
+            let known = self
+                .known()
+                .get(hash)
+                .map(|webhook| Webhook::clone(webhook));
+            webhooks.push(match known {
+                Some(webhook) => webhook,
+                None => self.load(id, hash).await?,
+            });
+        }
+        Ok(webhooks)
+    }
+
+    async fn load(&self, id: Uuid, hash: &str) -> Result<Webhook, Error> {
+        const SELECT: &str = "SELECT definition FROM webhook_definition WHERE hash = $1";
+        let found: Option<String> = match &self.database {
+            Database::Sqlite(sqlite) => {
+                let query = sqlx::query_scalar(SELECT).bind(hash);
+                query.fetch_optional(&sqlite.read).await?
+            }
+            Database::Postgres(pool) => {
+                let query = sqlx::query_scalar(SELECT).bind(hash);
+                query.fetch_optional(pool).await?
+            }
+        };
+        let definition = found.ok_or_else(|| Error::Unreadable {
+            id,
+            reason: format!("the webhook definition {hash} is missing"),
+        })?;
+        let webhook: Webhook = stored::parse(id, &definition)?;
+        self.remember(hash.to_owned(), webhook.clone());
+        Ok(webhook)
+    }
+
+    async fn insert(&self, hash: &str, definition: &str) -> Result<(), sqlx::Error> {
+        const INSERT: &str = "INSERT INTO webhook_definition (hash, definition) VALUES ($1, $2) \
+             ON CONFLICT DO NOTHING";
+        match &self.database {
+            Database::Sqlite(sqlite) => {
+                let query = sqlx::query(INSERT).bind(hash).bind(definition);
+                query.execute(&sqlite.write).await.map(drop)
+            }
+            Database::Postgres(pool) => {
+                let query = sqlx::query(INSERT).bind(hash).bind(definition);
+                query.execute(pool).await.map(drop)
+            }
+        }
+    }
+}
+
+fn hash(definition: &str) -> String {
+    let digest = Sha256::digest(definition);
+    digest.iter().fold(String::new(), |mut text, byte| {
+        // Writing into a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

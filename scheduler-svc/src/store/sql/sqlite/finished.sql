@@ -1,0 +1,3 @@
+SELECT d.id, d.epoch, d.version
+FROM json_each(?1) AS i
+CROSS JOIN operation_done AS d ON d.id = unhex(i.value ->> 0)

@@ -1,0 +1,37 @@
+//! The statements of the data path, each in a file of its own.
+
+/// A statement, in the words of each database.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Statement {
+    pub(super) sqlite: &'static str,
+    pub(super) postgres: &'static str,
+}
+
+macro_rules! statement {
+    ($name:literal) => {
+        Statement {
+            sqlite: include_str!(concat!("sql/sqlite/", $name, ".sql")),
+            postgres: include_str!(concat!("sql/postgres/", $name, ".sql")),
+        }
+    };
+}
+
+pub(super) const CLOCK: Statement = statement!("clock");
+pub(super) const RECORD: Statement = statement!("record");
+pub(super) const RETRACT: Statement = statement!("retract");
+pub(super) const FIND: Statement = statement!("find");
+pub(super) const SAVE: Statement = statement!("save");
+pub(super) const SAVED: Statement = statement!("saved");
+pub(super) const LEDGER: Statement = statement!("ledger");
+pub(super) const RELEASE: Statement = statement!("release");
+pub(super) const DONE: Statement = statement!("done");
+pub(super) const FINISHED: Statement = statement!("finished");
+pub(super) const CLAIM: Statement = statement!("claim");
+pub(super) const NEXT_DUE: Statement = statement!("next_due");
+pub(super) const HELLO: Statement = statement!("hello");
+pub(super) const SUPERSEDE: Statement = statement!("supersede");
+pub(super) const RENEW: Statement = statement!("renew");
+pub(super) const GOODBYE: Statement = statement!("goodbye");
+pub(super) const UNDELIVERED: Statement = statement!("undelivered");
+pub(super) const GET: Statement = statement!("get");
+pub(super) const ATTEMPTS: Statement = statement!("attempts");
