@@ -10,6 +10,7 @@
 mod accepted;
 pub mod application;
 pub mod asynchronous;
+mod document;
 mod error;
 pub mod input;
 pub mod label;
@@ -22,7 +23,7 @@ pub mod scalar;
 pub mod template;
 pub mod tenant;
 mod validation;
-mod variables;
+
 pub mod viewer;
 pub mod webhook;
 
@@ -90,7 +91,7 @@ pub fn schema(registry: Registry, operations: Operations, options: Options) -> G
         .data(operations)
         .data(options)
         .data(loader)
-        .extension(variables::OmittedVariables::of(&sdl()))
+        .extension(document::Documents::of(&sdl()))
         .extension(presenter::Present)
         .finish()
 }

@@ -1,15 +1,26 @@
-//! Puts errors into Compass's words and the operations that were started into the extensions.
+//! Makes the answer what clients expect: nulls where the specification puts them, errors in
+//! Compass's words, the operations that were started in the extensions.
+//!
+//! The library leaves a field that fails out of its object, whatever its type. By the
+//! specification it is null, and where its type does not allow that, the object around it is. So
+//! every field's result passes here: a failure becomes null or, where null is not allowed, a mark
+//! that breaks the object or list that it stands in.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_graphql::extensions::{
-    Extension, ExtensionContext, ExtensionFactory, NextPrepareRequest, NextRequest,
+    Extension, ExtensionContext, ExtensionFactory, NextPrepareRequest, NextRequest, NextResolve,
+    ResolveInfo,
 };
-use async_graphql::{Request, Response, ServerError, ServerResult, Value};
+use async_graphql::{Name, Request, Response, ServerError, ServerResult, Value};
+use indexmap::IndexMap;
 
 use super::accepted::Accepted;
 use super::error::{extend, shown};
 use crate::registry::Error;
+
+/// Stands for a null that is not allowed. No enum has a value of this name.
+const BROKEN: &str = "!";
 
 /// Makes one [`Presenter`] per request.
 pub(crate) struct Present;
@@ -23,12 +34,21 @@ impl ExtensionFactory for Present {
 #[derive(Default)]
 struct Presenter {
     accepted: Accepted,
+    failed: Mutex<Vec<ServerError>>,
 }
 
 #[async_graphql::async_trait::async_trait]
 impl Extension for Presenter {
     async fn request(&self, ctx: &ExtensionContext<'_>, next: NextRequest<'_>) -> Response {
         let mut response = next.run(ctx).await;
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        response.errors.append(&mut failed);
+        drop(failed);
+        if is_broken(&response.data) {
+            response.data = Value::Null;
+        } else if response.data == Value::Null && response.errors.is_empty() {
+            response.data = nothing_selected();
+        }
         response.errors.iter_mut().for_each(present);
         if let Some((locations, operations)) = self.accepted.extensions() {
             response
@@ -50,6 +70,44 @@ impl Extension for Presenter {
         // Clients that name no operation send an empty name.
         request.operation_name = request.operation_name.filter(|name| !name.is_empty());
         next.run(ctx, request.data(self.accepted.clone())).await
+    }
+
+    async fn resolve(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        info: ResolveInfo<'_>,
+        next: NextResolve<'_>,
+    ) -> ServerResult<Option<Value>> {
+        let is_nullable = !info.return_type.ends_with('!');
+        let value = match next.run(ctx, info).await {
+            Ok(Some(value)) if is_broken(&value) => Value::Null,
+            Ok(Some(Value::Null)) if !is_nullable => return Ok(Some(nothing_selected())),
+            Ok(other) => return Ok(other),
+            Err(error) => {
+                self.failed
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(error);
+                Value::Null
+            }
+        };
+        let broken = || Value::Enum(Name::new(BROKEN));
+        Ok(Some(if is_nullable { value } else { broken() }))
+    }
+}
+
+/// An object of which everything is skipped; the library has null for it.
+fn nothing_selected() -> Value {
+    Value::Object(IndexMap::new())
+}
+
+/// Whether a null that is not allowed stands in the value.
+fn is_broken(value: &Value) -> bool {
+    let is_mark = |value: &Value| matches!(value, Value::Enum(name) if name.as_str() == BROKEN);
+    match value {
+        Value::Object(members) => members.values().any(is_mark),
+        Value::List(items) => items.iter().any(is_mark),
+        other => is_mark(other),
     }
 }
 

@@ -1,0 +1,120 @@
+//! A gateway of a test's own: the registry on a database, the schema, and a socket.
+
+use std::future::Future;
+
+use async_graphql::Request;
+use binnacle_boot::database::{DatabaseUrl, Options};
+use binnacle_boot::{Shutdown, grpc};
+use binnacle_proto::scheduler::v1::scheduler_service_client::SchedulerServiceClient;
+use binnacle_test_support::{Postgres, Scratch, scratch};
+use director_gateway::graphql::{self, Caller, GatewaySchema};
+use director_gateway::http::{Door, routes};
+use director_gateway::operations::{Operations, Queue};
+use director_gateway::poll::Polls;
+use director_gateway::registry::Registry;
+use tokio::net::TcpListener;
+
+/// A gateway without the rest of the mesh.
+pub struct Gateway {
+    pub registry: Registry,
+    pub schema: GatewaySchema,
+    operations: Operations,
+    shutdown: Shutdown,
+    _queue: Queue,
+    _scratch: Scratch,
+}
+
+/// Runs `test` on SQLite and on PostgreSQL.
+pub async fn on_both<F, T>(test: F)
+where
+    F: Fn(Gateway) -> T,
+    T: Future<Output = ()>,
+{
+    test(Gateway::sqlite().await).await;
+    test(Gateway::postgres().await).await;
+}
+
+impl Gateway {
+    pub async fn sqlite() -> Self {
+        let scratch = scratch();
+        let url = format!("sqlite:{}", scratch.path().display())
+            .parse()
+            .unwrap();
+        Self::open(&url, scratch).await
+    }
+
+    pub async fn postgres() -> Self {
+        let url = tokio::task::spawn_blocking(|| Postgres::shared().create_database());
+        Self::open(&url.await.unwrap().parse().unwrap(), scratch()).await
+    }
+
+    pub async fn open(url: &DatabaseUrl, scratch: Scratch) -> Self {
+        let shutdown = Shutdown::new();
+        let registry = Registry::open(url, Options::default(), &shutdown)
+            .await
+            .unwrap();
+        let (operations, queue) = Operations::start(registry.database().clone(), &shutdown);
+        let options = graphql::Options {
+            public_url: "http://gateway.example".to_owned(),
+            user: "diff-user".to_owned(),
+        };
+        let schema = graphql::schema(registry.clone(), operations.clone(), options);
+        Self {
+            registry,
+            schema,
+            operations,
+            shutdown,
+            _queue: queue,
+            _scratch: scratch,
+        }
+    }
+
+    /// Serves the door on a free port and gives the URL of its GraphQL. Requests without a tenant
+    /// are in none.
+    pub async fn serve(&self) -> String {
+        let (registry, shutdown) = (self.registry.clone(), self.shutdown.clone());
+        let nobody = SchedulerServiceClient::new(grpc::channel(([127, 0, 0, 1], 1).into()));
+        let polls = Polls::new(
+            registry.clone(),
+            self.operations.clone(),
+            nobody,
+            shutdown.clone(),
+        );
+        let door = Door {
+            schema: self.schema.clone(),
+            registry,
+            polls,
+            default_tenant: None,
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/graphql", listener.local_addr().unwrap());
+        let serving = binnacle_boot::http::serve(listener, routes(door), shutdown);
+        self.shutdown.spawn(serving);
+        url
+    }
+
+    /// What the schema answers to a caller of a tenant.
+    pub async fn ask(&self, tenant: &str, request: impl Into<Request>) -> serde_json::Value {
+        let caller = Caller {
+            tenant: Some(tenant.to_owned()),
+            ..Caller::default()
+        };
+        let request = graphql::request_data(&self.registry, caller, request.into())
+            .await
+            .unwrap();
+        serde_json::to_value(self.schema.execute(request).await).unwrap()
+    }
+
+    /// Makes tenants that callers know by these ids.
+    pub async fn tenants(&self, external_ids: &[&str]) {
+        for external in external_ids {
+            self.registry.ensure_tenant(external).await.unwrap();
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.shutdown.trigger();
+    }
+}
