@@ -177,19 +177,32 @@ impl Operations {
         (operations, queue)
     }
 
-    /// Marks the application and records the operation. When this returns `Accepted`, both are durable.
+    /// Marks the application and records the operation. When this returns `Accepted`, both are durable. A row
+    /// that somebody else holds is `Stale` too.
     pub async fn accept(&self, proposal: Proposal) -> Result<Acceptance, Error> {
         let accepted = self.prepare(proposal).await?;
-        let outgoing = accepted.outgoing.clone();
-        let id = OperationId(accepted.id);
-        match self.writer.submit(commit::Entry::Accept(accepted)).await? {
-            commit::Answer::Accepted => {
-                failpoint::reach("gateway.accepted");
-                self.hand_over(outgoing);
-                Ok(Acceptance::Accepted(id))
-            }
-            _ => Ok(Acceptance::Stale),
+        let (id, outgoing) = (accepted.id, accepted.outgoing.clone());
+        let answer = self.writer.submit(commit::Entry::Accept(accepted)).await?;
+        Ok(self.answer(matches!(answer, commit::Answer::Accepted), id, outgoing))
+    }
+
+    /// Like [`Operations::accept`], and waits for whoever holds the row.
+    pub async fn accept_waiting(&self, proposal: Proposal) -> Result<Acceptance, Error> {
+        let Database::Postgres(pool) = &self.database else {
+            return self.accept(proposal).await;
+        };
+        let accepted = self.prepare(proposal).await?;
+        let is_accepted = postgres::accept_waiting(pool, &accepted).await?;
+        Ok(self.answer(is_accepted, accepted.id, accepted.outgoing))
+    }
+
+    fn answer(&self, is_accepted: bool, id: Uuid, outgoing: relay::Outgoing) -> Acceptance {
+        if !is_accepted {
+            return Acceptance::Stale;
         }
+        failpoint::reach("gateway.accepted");
+        self.hand_over(outgoing);
+        Acceptance::Accepted(OperationId(id))
     }
 
     /// The operation of an application that the caller inserts in the same transaction, already marked with

@@ -60,7 +60,7 @@ pub(crate) async fn start(
     mutation: Mutation,
     origin: &Origin<'_>,
 ) -> Result<(Model, OperationId), Error> {
-    for _ in 0..ATTEMPTS {
+    for attempt in 0..ATTEMPTS {
         let found = registry.application(tenant, id).await?;
         let application = found.ok_or(Error::not_found(OBJECT))?;
         application.ensure_idle()?;
@@ -75,7 +75,11 @@ pub(crate) async fn start(
             category: mutation.name().to_owned(),
             ..proposal(&application, origin)
         };
-        if let Acceptance::Accepted(operation) = operations.accept(proposal).await? {
+        let acceptance = match attempt {
+            0 => operations.accept(proposal).await?,
+            _ => operations.accept_waiting(proposal).await?,
+        };
+        if let Acceptance::Accepted(operation) = acceptance {
             return Ok((application, operation));
         }
     }

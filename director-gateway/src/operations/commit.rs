@@ -7,6 +7,8 @@ use binnacle_boot::{
     database::{self, Database},
 };
 
+use sqlx::{Postgres, pool::PoolConnection};
+
 use super::{Accepted, Error, Finalization, Finalized, postgres, sqlite};
 
 /// Something to write.
@@ -30,6 +32,9 @@ pub(super) enum Answer {
 /// The writer of one gateway and its database.
 pub(super) struct Entries {
     database: Database,
+    /// The writer's own connection to PostgreSQL, given up after an error: a connection from the pool is looked
+    /// at first, which costs a round trip.
+    connection: Option<PoolConnection<Postgres>>,
 }
 
 /// A batch apart: one item per resource and per operation; what comes twice is left to the caller's next try.
@@ -49,7 +54,10 @@ pub(super) struct Outcomes {
 
 impl Entries {
     pub(super) fn new(database: Database) -> Self {
-        Self { database }
+        Self {
+            database,
+            connection: None,
+        }
     }
 }
 
@@ -88,7 +96,15 @@ impl batch::Commit for Entries {
         let batch = sort(entries);
         let outcomes = match &self.database {
             Database::Sqlite(sqlite) => sqlite::commit(sqlite, &batch).await?,
-            Database::Postgres(pool) => postgres::commit(pool, &batch).await?,
+            Database::Postgres(pool) => {
+                let mut connection = match self.connection.take() {
+                    Some(connection) => connection,
+                    None => pool.acquire().await?,
+                };
+                let outcomes = postgres::commit(&mut connection, &batch).await?;
+                self.connection = Some(connection);
+                outcomes
+            }
         };
         let answer = |entry: &Entry| match entry {
             Entry::Accept(accepted) if outcomes.accepted.contains(&accepted.id) => Answer::Accepted,

@@ -1,8 +1,10 @@
 //! The data path's statements on PostgreSQL: arrays in, one statement per kind of entry.
 
-use binnacle_boot::{clock, database};
+use std::sync::LazyLock;
+
+use binnacle_boot::clock;
 use binnacle_domain::operation::APPLICATION;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{
@@ -19,32 +21,46 @@ const RECEIPTS: &str = include_str!("sql/postgres/receipts.sql");
 
 type Receipt = (Uuid, bool, String, String);
 
-/// One transaction. A batch of one kind is a single statement, which needs no `BEGIN`.
-pub(super) async fn commit(pool: &PgPool, batch: &Batch<'_>) -> Result<Outcomes, Error> {
+/// One transaction. A batch of acceptances is a single statement, which needs no `BEGIN`.
+pub(super) async fn commit(
+    connection: &mut PgConnection,
+    batch: &Batch<'_>,
+) -> Result<Outcomes, Error> {
     let mut outcomes = Outcomes::default();
     if batch.finalizations.is_empty() {
-        let mut connection = pool.acquire().await?;
-        accept(&mut connection, &batch.accepts, &mut outcomes).await?;
+        outcomes
+            .accepted
+            .extend(accept(connection, ACCEPT, &batch.accepts).await?);
         return Ok(outcomes);
     }
-    let mut transaction = database::begin(pool).await?;
+    let mut transaction = connection.begin().await?;
     if !batch.accepts.is_empty() {
-        accept(&mut transaction, &batch.accepts, &mut outcomes).await?;
+        outcomes
+            .accepted
+            .extend(accept(&mut transaction, ACCEPT, &batch.accepts).await?);
     }
     finalize(&mut transaction, &batch.finalizations, &mut outcomes).await?;
     transaction.commit().await?;
     Ok(outcomes)
 }
 
+/// One acceptance that waits for whoever holds its row. Apart from the batches, which it must not hold up.
+pub(super) async fn accept_waiting(pool: &PgPool, item: &Accepted) -> Result<bool, Error> {
+    static WAITING: LazyLock<String> = LazyLock::new(|| ACCEPT.replace("SKIP LOCKED", ""));
+    let mut connection = pool.acquire().await?;
+    let accepted = accept(&mut connection, &WAITING, &[item]).await?;
+    Ok(!accepted.is_empty())
+}
+
 async fn accept(
     connection: &mut PgConnection,
+    statement: &'static str,
     items: &[&Accepted],
-    outcomes: &mut Outcomes,
-) -> Result<(), sqlx::Error> {
+) -> Result<Vec<Uuid>, sqlx::Error> {
     fn column<'a, T>(items: &[&'a Accepted], value: impl Fn(&'a Accepted) -> T) -> Vec<T> {
         items.iter().map(|item| value(item)).collect()
     }
-    let accepted: Vec<Uuid> = sqlx::query_scalar(ACCEPT)
+    sqlx::query_scalar(statement)
         .bind(column(items, |i| i.application))
         .bind(column(items, |i| i.tenant))
         .bind(column(items, |i| i.revision))
@@ -60,9 +76,7 @@ async fn accept(
         .bind(column(items, |i| i.definitions.as_slice()))
         .bind(column(items, |_| APPLICATION))
         .fetch_all(connection)
-        .await?;
-    outcomes.accepted.extend(accepted);
-    Ok(())
+        .await
 }
 
 async fn finalize(

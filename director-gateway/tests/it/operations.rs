@@ -197,6 +197,7 @@ on_both! {
     a_resource_that_is_gone_gives_deletes_success_and_updates_failure
     an_outcome_never_lands_on_a_newer_operation
     an_unknown_operation_changes_nothing
+    a_held_row_is_waited_for_on_the_second_try
     an_overdue_operation_is_claimed_whole
 }
 
@@ -432,6 +433,41 @@ async fn claimed(gateway: &Gateway) -> Vec<Uuid> {
         .iter()
         .map(|outgoing| outgoing.id)
         .collect()
+}
+
+async fn a_held_row_is_waited_for_on_the_second_try(gateway: Gateway) {
+    let app = gateway.application().await;
+    let proposal = gateway.proposal(app, OperationType::Delete);
+    if let Database::Postgres(pool) = gateway.registry.database() {
+        let mut holder = pool.begin().await.unwrap();
+        let hold = sqlx::query("SELECT FROM application WHERE id = $1 FOR UPDATE").bind(app);
+        hold.execute(&mut *holder).await.unwrap();
+        let skipped = gateway.operations.accept(proposal.clone()).await.unwrap();
+        assert_eq!(skipped, Acceptance::Stale);
+        let waiting = tokio::task::spawn({
+            let (operations, proposal) = (gateway.operations.clone(), proposal.clone());
+            async move { operations.accept_waiting(proposal).await.unwrap() }
+        });
+        until_waiting(pool).await;
+        holder.rollback().await.unwrap();
+        assert!(matches!(waiting.await.unwrap(), Acceptance::Accepted(_)));
+    } else {
+        let accepted = gateway.operations.accept_waiting(proposal).await.unwrap();
+        assert!(matches!(accepted, Acceptance::Accepted(_)));
+    }
+}
+
+/// Until a statement waits for a lock.
+async fn until_waiting(pool: &sqlx::PgPool) {
+    const WAITING: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity \
+         WHERE datname = current_database() AND wait_event_type = 'Lock')";
+    binnacle_test_support::until(Duration::from_secs(10), || async {
+        sqlx::query_scalar(WAITING)
+            .fetch_one(pool)
+            .await
+            .unwrap_or(false)
+    })
+    .await;
 }
 
 async fn an_overdue_operation_is_claimed_whole(gateway: Gateway) {
