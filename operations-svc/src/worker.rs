@@ -21,7 +21,7 @@ use std::time::Duration;
 use binnacle_boot::Shutdown;
 use binnacle_domain::operation::{Event as Happened, OperationId, Report};
 use binnacle_proto::executor::v1::CallReport;
-use binnacle_proto::scheduler::v1::{Grant, Release, WorkResponse};
+use binnacle_proto::scheduler::v1::{self, Grant, Release, WorkResponse};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
@@ -323,7 +323,9 @@ impl Worker {
         if let Some(interval) = self.session.heartbeat()
             && self.heartbeat_at.is_some_and(|due| due <= at)
         {
-            self.schedulers.heartbeat(at, interval * 3);
+            let operation_ids = self.held.keys().map(ToString::to_string).collect();
+            let held = v1::Held { operation_ids };
+            self.schedulers.heartbeat(at, interval * 3, &held);
             self.heartbeat_at = Some(at + interval);
         }
         while let Some(id) = self.timers.due(at) {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use binnacle_boot::{Outbox, grpc};
 use binnacle_proto::scheduler::v1::scheduler_service_client::SchedulerServiceClient;
-use binnacle_proto::scheduler::v1::{Done, Hello, Release, Report, WorkRequest, WorkResponse};
+use binnacle_proto::scheduler::v1::{
+    Done, Held, Hello, Release, Report, WorkRequest, WorkResponse,
+};
 use futures::StreamExt;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -20,7 +22,8 @@ pub(crate) enum Word {
     Report(Box<Report>),
     Release(Release),
     Done(Done),
-    Heartbeat,
+    /// With the operations that are held, so that a grant is not lost with the scheduler that made it.
+    Heartbeat(Held),
     Goodbye,
 }
 
@@ -146,7 +149,10 @@ fn frame(words: Vec<Word>) -> WorkRequest {
             Word::Report(report) => frame.reports.push(*report),
             Word::Release(release) => frame.releases.push(release),
             Word::Done(done) => frame.dones.push(done),
-            Word::Heartbeat => frame.heartbeat = true,
+            Word::Heartbeat(held) => {
+                frame.heartbeat = true;
+                frame.held = Some(held);
+            }
             Word::Goodbye => frame.goodbye = true,
         }
     }

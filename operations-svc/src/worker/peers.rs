@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use binnacle_boot::Outbox;
+use binnacle_proto::scheduler::v1;
 use tokio::time::Instant;
 
 use crate::link::{LinkId, executor, scheduler};
@@ -98,12 +99,12 @@ impl Schedulers {
         self.links.keys().next().copied()
     }
 
-    pub(super) fn heartbeat(&mut self, at: Instant, lease: Duration) {
+    pub(super) fn heartbeat(&mut self, at: Instant, lease: Duration, held: &v1::Held) {
         for link in self.links.values_mut() {
             // One that was never answered is sent again after a lease.
             if link.heartbeat.is_none_or(|sent| sent + lease < at) {
                 link.heartbeat = Some(at);
-                link.words.push(scheduler::Word::Heartbeat);
+                link.words.push(scheduler::Word::Heartbeat(held.clone()));
             }
         }
     }
