@@ -1,22 +1,16 @@
+use std::pin::pin;
 use std::time::Duration;
 
 use binnacle_boot::database::{Database, DatabaseUrl, Error, Options, begin};
 use binnacle_test_support::{Durability, Postgres};
 use futures::future::join_all;
-use sqlx::Connection;
 use sqlx::postgres::PgConnection;
+use sqlx::{Connection, PgPool, Row};
 
 use crate::database::{MIGRATIONS, things};
 
 fn url(text: &str) -> DatabaseUrl {
     text.parse().unwrap()
-}
-
-async fn fresh() -> Database {
-    let url = url(&Postgres::shared().create_database());
-    Database::open(&url, "registry", Options::default())
-        .await
-        .unwrap()
 }
 
 #[tokio::test]
@@ -50,6 +44,17 @@ async fn a_service_sees_its_own_schema_only() {
     assert_eq!(things(&registry).await, 1);
 }
 
+/// Polls `begin` so often, letting the server answer in between or not, and drops it.
+async fn give_up_after<F: Future>(polls: usize, pause: Duration, begin: F) {
+    let mut begin = pin!(begin);
+    for _ in 0..polls {
+        if futures::poll!(begin.as_mut()).is_ready() {
+            return;
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
 #[tokio::test]
 async fn a_begin_whose_caller_goes_away_leaves_no_transaction_behind() {
     let text = Postgres::shared().create_database();
@@ -58,39 +63,38 @@ async fn a_begin_whose_caller_goes_away_leaves_no_transaction_behind() {
         .await
         .unwrap();
     let pool = database.postgres().unwrap();
-    for micros in (0..3000).step_by(20) {
-        let limit = Duration::from_micros(micros);
-        let _ = tokio::time::timeout(limit, begin(pool)).await;
-        let _ = tokio::time::timeout(limit, pool.begin()).await;
-        let inside: bool =
-            sqlx::query_scalar("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
-                .fetch_one(pool)
-                .await
-                .unwrap();
-        assert!(!inside);
-        let mut connection = pool.acquire().await.unwrap();
-        let lone = "SELECT now() = statement_timestamp()";
-        let row = sqlx::raw_sql(lone)
-            .fetch_one(&mut *connection)
-            .await
-            .unwrap();
-        assert!(
-            sqlx::Row::get::<bool, _>(&row, 0),
-            "a transaction was left open"
-        );
+    for polls in 0..8 {
+        for pause in [Duration::ZERO, Duration::from_millis(3)] {
+            give_up_after(polls, pause, pool.begin()).await;
+            assert_is_outside_of_transactions(pool).await;
+            give_up_after(polls, pause, begin(pool)).await;
+            assert_is_outside_of_transactions(pool).await;
+        }
     }
+}
+
+async fn assert_is_outside_of_transactions(pool: &PgPool) {
+    let mut connection = pool.acquire().await.unwrap();
+    let look = "SELECT now() = statement_timestamp()";
+    let row = sqlx::raw_sql(look)
+        .fetch_one(&mut *connection)
+        .await
+        .unwrap();
+    assert!(row.get::<bool, _>(0), "a transaction was left open");
 }
 
 #[tokio::test]
 async fn sessions_that_became_read_only_are_dropped() {
-    let database = fresh().await;
-    let pool = database.postgres().unwrap();
-    let mut connection = pool.acquire().await.unwrap();
-    sqlx::query("SET default_transaction_read_only = on")
-        .execute(&mut *connection)
+    let text = Postgres::shared().create_database();
+    let options = Options { connections: 1 };
+    let database = Database::open(&url(&text), "registry", options)
         .await
         .unwrap();
-    drop(connection);
+    let pool = database.postgres().unwrap();
+    sqlx::query("SET default_transaction_read_only = on")
+        .execute(pool)
+        .await
+        .unwrap();
     sqlx::query("CREATE TABLE x (id BIGINT)")
         .execute(pool)
         .await
