@@ -19,6 +19,7 @@ mod output;
 mod parse;
 mod print;
 mod printf;
+mod quote;
 #[cfg(test)]
 mod recorded;
 mod value;
@@ -66,5 +67,5 @@ pub(crate) fn print(data: &Data, field: &str) -> String {
 
 /// A text in quotes, as Go writes it in messages.
 pub(crate) fn quoted(text: &str) -> String {
-    print::quoted(text, false)
+    quote::quoted(text, false)
 }

@@ -1,7 +1,11 @@
 //! Evaluates commands: fields, methods and calls of functions, with Go's rules for arguments.
 
-use super::ast::{Command, Expr, Number, Term};
-use super::exec::{ANY, State, Stop, Val};
+mod argument;
+
+use argument::{check_count, constant_argument, ideal, validate};
+
+use super::ast::{Command, Expr, Term};
+use super::exec::{State, Stop, Val};
 use super::functions::{self, Call, Function, Type};
 use super::output::Trust;
 use super::value::{Struct, Value};
@@ -27,6 +31,23 @@ fn error<T>(message: impl Into<String>) -> Result<T, Stop> {
     Err(Stop::Error(message.into()))
 }
 
+/// The functions that put one of their arguments into the text they make.
+const INSERTING: [&str; 13] = [
+    "replace",
+    "regexReplaceAll",
+    "mustRegexReplaceAll",
+    "regexReplaceAllLiteral",
+    "mustRegexReplaceAllLiteral",
+    "printf",
+    "print",
+    "println",
+    "cat",
+    "join",
+    "default",
+    "coalesce",
+    "ternary",
+];
+
 impl<'t> State<'t> {
     pub(super) fn command(
         &mut self,
@@ -41,9 +62,9 @@ impl<'t> State<'t> {
         match &first.term {
             Term::Field(names) => {
                 self.at_expr(first);
-                self.fields(dot, (dot.clone(), names), args)
+                self.fields((dot.clone(), names), &args)
             }
-            Term::Chain(base, names) => self.chain(dot, (first, base, names), args),
+            Term::Chain(base, names) => self.chain(dot, (first, base, names), &args),
             Term::Function(name) => {
                 self.at_expr(first);
                 let outcome = self.function(dot, name, args);
@@ -58,23 +79,13 @@ impl<'t> State<'t> {
             }
             Term::Variable(names) => {
                 self.at_expr(first);
-                self.variable_fields(dot, first, names, args)
+                self.variable_fields(first, names, &args)
             }
             _ => {
                 self.at_expr(first);
                 not_a_function(first, &args)?;
-                self.constant(dot, first)
+                constant(dot, first)
             }
-        }
-    }
-
-    fn constant(&mut self, dot: &Val, expr: &'t Expr<'t>) -> Result<Val, Stop> {
-        match &expr.term {
-            Term::Dot => Ok(dot.clone()),
-            Term::Bool(value) => Ok(Val::author(Value::Bool(*value))),
-            Term::Number(number) => Ok(Val::author(ideal(number)?)),
-            Term::Text(text, _) => Ok(literal(text)),
-            _ => error("nil is not a command"),
         }
     }
 
@@ -82,53 +93,46 @@ impl<'t> State<'t> {
         &mut self,
         dot: &Val,
         (expr, base, names): (&'t Expr<'t>, &'t Expr<'t>, &'t [&'t str]),
-        args: Args<'t>,
+        args: &Args<'t>,
     ) -> Result<Val, Stop> {
         self.at_expr(expr);
         let value = self.any_argument(dot, base)?;
-        self.fields(dot, (value, names), args)
+        self.fields((value, names), args)
     }
 
     fn variable_fields(
         &mut self,
-        dot: &Val,
         expr: &'t Expr<'t>,
         names: &'t [&'t str],
-        args: Args<'t>,
+        args: &Args<'t>,
     ) -> Result<Val, Stop> {
         let Some((name, fields)) = names.split_first() else {
             return error("empty variable");
         };
         let value = self.variable(name)?;
         if fields.is_empty() {
-            not_a_function(expr, &args)?;
+            not_a_function(expr, args)?;
             return Ok(value);
         }
-        self.fields(dot, (value, fields), args)
+        self.fields((value, fields), args)
     }
 
     fn fields(
         &mut self,
-        dot: &Val,
         (receiver, names): (Val, &'t [&'t str]),
-        args: Args<'t>,
+        args: &Args<'t>,
     ) -> Result<Val, Stop> {
         let Some((last, names)) = names.split_last() else {
             return Ok(receiver);
         };
         let mut receiver = receiver;
         for name in names {
-            receiver = self.field(dot, (receiver, name), Args::NONE)?;
+            receiver = self.field((receiver, name), &Args::NONE)?;
         }
-        self.field(dot, (receiver, last), args)
+        self.field((receiver, last), args)
     }
 
-    fn field(
-        &mut self,
-        _dot: &Val,
-        (receiver, name): (Val, &'t str),
-        args: Args<'t>,
-    ) -> Result<Val, Stop> {
+    fn field(&mut self, (receiver, name): (Val, &'t str), args: &Args<'t>) -> Result<Val, Stop> {
         self.work.charge(1)?;
         let kind = receiver.type_name();
         if let Value::Invalid = receiver.value {
@@ -152,18 +156,18 @@ impl<'t> State<'t> {
         match &target {
             Value::Struct(value) => {
                 if let Some(value) = super::data::method(value, name) {
-                    return method_result(value, name, &args);
+                    return method_result(value, name, args);
                 }
-                self.struct_field(&receiver, (value, name), &args)
+                struct_field(&receiver, (value, name), args)
             }
             Value::Time(time) if name == "MarshalJSON" => {
                 let text = time.json();
-                method_result(Ok(Value::Bytes(text.into_bytes().into())), name, &args).map(
-                    |value| Val {
+                method_result(Ok(Value::Bytes(text.into_bytes().into())), name, args).map(|value| {
+                    Val {
                         trust: Trust::Escaped,
                         ..value
-                    },
-                )
+                    }
+                })
             }
             Value::Map(_) | Value::StrMap(_) => {
                 if !args.is_empty() {
@@ -181,27 +185,6 @@ impl<'t> State<'t> {
                 .element(value))
             }
             _ => error(format!("can't evaluate field {name} in type {kind}")),
-        }
-    }
-
-    fn struct_field(
-        &self,
-        receiver: &Val,
-        (value, name): (&Struct, &str),
-        args: &Args<'t>,
-    ) -> Result<Val, Stop> {
-        let kind = receiver.type_name();
-        match value.field(name) {
-            None => error(format!("can't evaluate field {name} in type {kind}")),
-            Some(Err(message)) => error(message),
-            Some(Ok(_)) if !args.is_empty() => error(format!(
-                "{name} has arguments but cannot be invoked as function"
-            )),
-            Some(Ok(field)) => {
-                let mut value = receiver.element(field.value.clone());
-                value.interface = field.interface;
-                Ok(value)
-            }
         }
     }
 
@@ -231,20 +214,19 @@ impl<'t> State<'t> {
         };
         let mut nils = false;
         for arg in &args {
-            let has_escape = arg.trust == Trust::Author
-                && arg.value.text().is_some_and(|text| text.contains('\\'));
             trust = match (trust, arg.trust) {
-                (Trust::Escaped, _) => Trust::Escaped,
-                (_, Trust::Escaped) => Trust::Escaped,
-                (trust, _) if has_escape && trust == Trust::Data => Trust::Escaped,
-                (trust, arg) => trust.max(arg),
+                (Trust::Escaped, _) | (_, Trust::Escaped) => Trust::Escaped,
+                (trust, given) => trust.max(given),
             };
             nils |= arg.nils || arg.value.is_nil();
         }
-        let literal_escape = args.iter().any(|arg| {
-            arg.trust == Trust::Author && arg.value.text().is_some_and(|text| text.contains('\\'))
-        });
-        if trust == Trust::Data && literal_escape {
+        // A template that puts a backslash into a text escapes it by hand.
+        let by_hand = INSERTING.contains(&function.name)
+            && args.iter().any(|arg| {
+                let text = arg.value.text().filter(|_| arg.trust == Trust::Author);
+                text.is_some_and(|text| text.contains('\\'))
+            });
+        if trust == Trust::Data && by_hand {
             trust = Trust::Escaped;
         }
         let call = Call {
@@ -308,8 +290,8 @@ impl<'t> State<'t> {
         match &expr.term {
             Term::Dot => Ok(dot.clone()),
             Term::Nil => error(format!("indirection through explicit nil in {expr}")),
-            Term::Field(names) => self.fields(dot, (dot.clone(), names), Args::NONE),
-            Term::Variable(names) => self.variable_fields(dot, expr, names, Args::NONE),
+            Term::Field(names) => self.fields((dot.clone(), names), &Args::NONE),
+            Term::Variable(names) => self.variable_fields(expr, names, &Args::NONE),
             Term::Pipe(pipe) => self.pipeline(dot, pipe),
             Term::Function(name) => {
                 let outcome = self.function(dot, name, Args::NONE);
@@ -318,8 +300,8 @@ impl<'t> State<'t> {
                 }
                 outcome.map_err(Failure::into_stop)
             }
-            Term::Chain(base, names) => self.chain(dot, (expr, base, names), Args::NONE),
-            _ => self.constant(dot, expr),
+            Term::Chain(base, names) => self.chain(dot, (expr, base, names), &Args::NONE),
+            _ => constant(dot, expr),
         }
     }
 }
@@ -375,107 +357,32 @@ fn method_result(value: Result<Value, String>, name: &str, args: &Args<'_>) -> R
     }
 }
 
-fn check_count(function: &Function, args: &Args<'_>) -> Result<(), Stop> {
-    let words = args.words.len();
-    let got = words + usize::from(args.piped.is_some());
-    let name = function.name;
-    let wanted = function.parameters.len();
-    if function.variadic {
-        let wanted = wanted - 1;
-        if got < wanted {
-            return error(format!(
-                "wrong number of args for {name}: want at least {wanted} got {words}"
-            ));
-        }
-    } else if got != wanted {
-        return error(format!(
-            "wrong number of args for {name}: want {wanted} got {got}"
-        ));
-    }
-    Ok(())
-}
-
-/// The value of a number constant where nothing says what type it must have.
-fn ideal(number: &Number<'_>) -> Result<Value, Stop> {
-    let text = number.text;
-    if let Some((real, imaginary)) = number.complex {
-        return Ok(Value::Complex(real, imaginary));
-    }
-    let is_hex_integer = text.to_ascii_lowercase().starts_with("0x") && !text.contains(['p', 'P']);
-    let looks_float = text.contains(['.', 'e', 'E', 'p', 'P']);
-    match number.float {
-        Some(float) if looks_float && !is_hex_integer && !text.starts_with('\'') => {
-            return Ok(Value::Float(float));
-        }
-        _ => {}
-    }
-    match number.int {
-        Some(int) => Ok(Value::Int(int)),
-        None => error(format!("{text} overflows int")),
+fn constant(dot: &Val, expr: &Expr<'_>) -> Result<Val, Stop> {
+    match &expr.term {
+        Term::Dot => Ok(dot.clone()),
+        Term::Bool(value) => Ok(Val::author(Value::Bool(*value))),
+        Term::Number(number) => Ok(Val::author(ideal(number)?)),
+        Term::Text(text, _) => Ok(literal(text)),
+        _ => error("nil is not a command"),
     }
 }
 
-fn constant_argument(expr: &Expr<'_>, kind: Type) -> Result<Value, Stop> {
-    let wanted = match (kind, &expr.term) {
-        (Type::Any, Term::Bool(value)) | (Type::Bool, Term::Bool(value)) => {
-            return Ok(Value::Bool(*value));
-        }
-        (Type::Any, Term::Number(number)) => return ideal(number),
-        (Type::Any | Type::String, Term::Text(text, _)) => return Ok(Value::str(text.as_str())),
-        (Type::Int, Term::Number(Number { int: Some(int), .. })) => return Ok(Value::Int(*int)),
-        (
-            Type::Float,
-            Term::Number(Number {
-                float: Some(float), ..
-            }),
-        ) => {
-            return Ok(Value::Float(*float));
-        }
-        (Type::String, _) => "string",
-        (Type::Int, _) => "integer",
-        (Type::Float, _) => "float",
-        (Type::Bool, _) => "bool",
-        (kind, _) => {
-            let kind = kind.name();
-            return error(format!("can't handle {expr} for arg of type {kind}"));
-        }
-    };
-    error(format!("expected {wanted}; found {expr}"))
-}
-
-/// A value for a parameter of this type, as Go's assignability has it.
-fn validate(value: Val, kind: Type) -> Result<Val, Stop> {
-    if let Value::Invalid = value.value {
-        return match kind.zero() {
-            Some(zero) => Ok(Val {
-                value: zero,
-                ..value
-            }),
-            None => error(format!("invalid value; expected {}", kind.name())),
-        };
-    }
-    if kind.accepts(&value.value) {
-        let interface = value.interface.filter(|interface| *interface != ANY);
-        return Ok(Val { interface, ..value });
-    }
-    match (&value.value, kind) {
-        (Value::StrPtr(Some(text)), Type::String) => Ok(Val {
-            value: Value::Str(text.clone()),
-            ..value
-        }),
-        (Value::StrPtr(None), Type::String) => error(format!(
-            "dereference of nil pointer of type {}",
-            kind.name()
+fn struct_field(
+    receiver: &Val,
+    (value, name): (&Struct, &str),
+    args: &Args<'_>,
+) -> Result<Val, Stop> {
+    let kind = receiver.type_name();
+    match value.field(name) {
+        None => error(format!("can't evaluate field {name} in type {kind}")),
+        Some(Err(message)) => error(message),
+        Some(Ok(_)) if !args.is_empty() => error(format!(
+            "{name} has arguments but cannot be invoked as function"
         )),
-        _ => {
-            let got = match value.value {
-                Value::Nil => ANY.to_owned(),
-                ref value => value.type_name(),
-            };
-            error(format!(
-                "wrong type for value; expected {}; got {got}",
-                kind.name()
-            ))
+        Some(Ok(field)) => {
+            let mut value = receiver.element(field.value.clone());
+            value.interface = field.interface;
+            Ok(value)
         }
     }
 }

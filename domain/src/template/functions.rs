@@ -7,6 +7,7 @@ mod compass;
 mod dates;
 mod decimal;
 mod dicts;
+mod durations;
 mod encoding;
 mod lists;
 mod numbers;
@@ -75,6 +76,7 @@ impl Type {
     }
 }
 
+#[derive(Clone, Copy)]
 pub(super) struct Function {
     pub name: &'static str,
     pub parameters: &'static [Type],
@@ -171,9 +173,9 @@ impl Call<'_> {
         Ok(Value::list(items))
     }
 
-    fn printed(&self, printed: Printed) -> Result<Value, String> {
+    fn printed(&self, printed: Printed) -> Value {
         self.nils.set(self.nils.get() || printed.nils);
-        Ok(Value::str(printed.text))
+        Value::str(printed.text)
     }
 }
 
@@ -186,6 +188,7 @@ static TABLE: LazyLock<HashMap<&'static str, &'static Function>> = LazyLock::new
         paths::TABLE,
         versions::TABLE,
         dates::TABLE,
+        durations::TABLE,
         lists::TABLE,
         dicts::TABLE,
         numbers::TABLE,

@@ -1,5 +1,9 @@
 //! JSON as Go reads it: its error texts, numbers with their digits, repeated members kept.
 
+mod path;
+
+pub(crate) use path::{find, set};
+
 /// A JSON value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Json {
@@ -92,10 +96,9 @@ impl Parser<'_> {
             b'\x08' => r"'\b'".to_owned(),
             b'\x0b' => r"'\v'".to_owned(),
             b'\x0c' => r"'\f'".to_owned(),
-            0x20..=0x7e => format!("'{}'", char::from(byte)),
             0x7f => r"'\x7f'".to_owned(),
             0x80..=0xa0 | 0xad => format!("'\\u{byte:04x}'"),
-            0xa1..=0xff => format!("'{}'", char::from(byte)),
+            0x20..=0x7e | 0xa1..=0xff => format!("'{}'", char::from(byte)),
             _ => format!("'\\x{byte:02x}'"),
         };
         format!("invalid character {shown} {context}")
@@ -292,94 +295,6 @@ impl Parser<'_> {
         }
         Ok(code)
     }
-}
-
-/// The source of the value at a path of member names and indexes with dots between them; `#` is
-/// the length of an array.
-pub(crate) fn find(text: &str, path: &str) -> Option<String> {
-    let value = parse(text).ok()?;
-    let mut current = &value;
-    let steps = steps(path);
-    for (index, step) in steps.iter().enumerate() {
-        current = match current {
-            Json::Object(members) => &members.iter().find(|(name, _)| name == step)?.1,
-            Json::Array(items) if step == "#" && index + 1 == steps.len() => {
-                return Some(items.len().to_string());
-            }
-            Json::Array(items) => items.get(step.parse::<usize>().ok()?)?,
-            _ => return None,
-        };
-    }
-    Some(current.to_string())
-}
-
-/// The text with the value at the path replaced, or added.
-pub(crate) fn set(text: &str, path: &str, value: &str) -> Option<String> {
-    if path.is_empty() {
-        return None;
-    }
-    let value = parse(value).ok()?;
-    let mut root = if text.trim().is_empty() {
-        Json::Object(Vec::new())
-    } else {
-        parse(text).ok()?
-    };
-    put(&mut root, &steps(path), value)?;
-    Some(root.to_string())
-}
-
-fn put(target: &mut Json, steps: &[String], value: Json) -> Option<()> {
-    let Some((step, rest)) = steps.split_first() else {
-        *target = value;
-        return Some(());
-    };
-    if let Json::Array(items) = target {
-        let index = if step == "-1" {
-            items.len()
-        } else {
-            step.parse::<usize>().ok()?
-        };
-        if index > items.len() + 100 {
-            return None;
-        }
-        while items.len() <= index {
-            items.push(Json::Null);
-        }
-        return put(&mut items[index], rest, value);
-    }
-    if !matches!(target, Json::Object(_)) {
-        *target = Json::Object(Vec::new());
-    }
-    let Json::Object(members) = target else {
-        return None;
-    };
-    let at = match members.iter().position(|(name, _)| name == step) {
-        Some(at) => at,
-        None => {
-            members.push((step.clone(), Json::Null));
-            members.len() - 1
-        }
-    };
-    put(&mut members[at].1, rest, value)
-}
-
-fn steps(path: &str) -> Vec<String> {
-    let mut steps = vec![String::new()];
-    let mut chars = path.chars();
-    while let Some(c) = chars.next() {
-        let step = match c {
-            '.' => {
-                steps.push(String::new());
-                continue;
-            }
-            '\\' => chars.next(),
-            c => Some(c),
-        };
-        if let Some(last) = steps.last_mut() {
-            last.extend(step);
-        }
-    }
-    steps
 }
 
 impl std::fmt::Display for Json {

@@ -171,7 +171,7 @@ pub(super) fn number(source: &str) -> Result<Number<'_>, String> {
         }
         number.float = Some(value);
         let int = value as i64;
-        number.int = ((int as f64) == value).then_some(int);
+        number.int = (value.fract() == 0.0 && value.abs() < 1e19).then_some(int);
         number.is_uint = value >= 0.0 && number.int.is_some();
         return Ok(number);
     }

@@ -1,5 +1,7 @@
 //! Where a rendering goes: plain text, or JSON that no value can break out of.
 
+use std::fmt::Write as _;
+
 use super::work::MAX_OUTPUT;
 
 /// How far a text may be trusted to be what the template's author wants to stand there.
@@ -164,7 +166,7 @@ fn escape(text: &str, out: &mut String) {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            c if c < ' ' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if c < ' ' => _ = write!(out, "\\u{:04x}", u32::from(c)),
             c => out.push(c),
         }
     }

@@ -1,7 +1,12 @@
 //! Go's `fmt`: printing values, with and without a format.
 
+mod composite;
+
+use std::fmt::Write as _;
+
 use super::float;
 use super::functions::VERSION;
+use super::quote::{quoted, quoted_char};
 use super::value::{Kind, Value};
 use super::work::Work;
 
@@ -194,70 +199,6 @@ impl<'w> Printer<'w> {
         outcome
     }
 
-    fn composite(&mut self, verb: char, spec: Spec, value: &Value) -> Result<(), String> {
-        let is_go = spec.go;
-        let (open, close, gap) = match value.kind() {
-            Kind::Map if !is_go => ("map[", "]", " "),
-            Kind::Slice if !is_go => ("[", "]", " "),
-            _ if is_go => ("{", "}", ", "),
-            _ => ("{", "}", " "),
-        };
-        if let Value::Ptr(Ok(_)) = value {
-            self.push("&")?;
-        }
-        if is_go {
-            self.push(value.type_name().trim_start_matches('*'))?;
-        }
-        self.push(open)?;
-        if let Some(members) = value.members() {
-            for (index, (key, member)) in members.iter().enumerate() {
-                self.push(if index > 0 { gap } else { "" })?;
-                self.string(verb, spec, (key, &Value::Str(key.clone())))?;
-                self.push(":")?;
-                self.inner(verb, spec, member)?;
-            }
-        } else if let Some(items) = value.items() {
-            for (index, item) in items.iter().enumerate() {
-                self.push(if index > 0 { gap } else { "" })?;
-                self.inner(verb, spec, item)?;
-            }
-        } else {
-            self.fields(verb, spec, (value, gap))?;
-        }
-        self.push(close)
-    }
-
-    fn fields(&mut self, verb: char, spec: Spec, of: (&Value, &str)) -> Result<(), String> {
-        let (value, gap) = of;
-        let named = spec.go || spec.named;
-        match value {
-            Value::Struct(value) | Value::Ptr(Ok(value)) => {
-                for (index, field) in value.fields.iter().enumerate() {
-                    self.push(if index > 0 { gap } else { "" })?;
-                    if named {
-                        self.push(&format!("{}:", field.name))?;
-                    }
-                    // Go prints the address of a struct behind a pointer; here it is its value.
-                    let inner = match &field.value {
-                        Value::Ptr(Ok(inner)) => Value::Struct(inner.clone()),
-                        other => other.clone(),
-                    };
-                    self.inner(verb, spec, &inner)?;
-                }
-                Ok(())
-            }
-            Value::Time(time) => {
-                let (nanoseconds, seconds, zone) = time.go_parts();
-                self.push(&format!("{nanoseconds} {seconds} "))?;
-                match zone {
-                    Some(zone) => self.push(&zone),
-                    None => self.nil(Spec::default()),
-                }
-            }
-            _ => Ok(()),
-        }
-    }
-
     fn integer(&mut self, verb: char, spec: Spec, value: &Value) -> Result<(), String> {
         let number = match value {
             Value::Byte(byte) => i64::from(*byte),
@@ -296,7 +237,7 @@ impl<'w> Printer<'w> {
             'U' => {
                 let mut text = format!("U+{number:04X}");
                 if spec.sharp && !character.is_control() {
-                    text.push_str(&format!(" '{character}'"));
+                    _ = write!(text, " '{character}'");
                 }
                 return self.pad(
                     Spec {
@@ -461,47 +402,4 @@ const fn sign(negative: bool, spec: Spec) -> &'static str {
     } else {
         ""
     }
-}
-
-/// `strconv.Quote`, or `QuoteToASCII`.
-pub(super) fn quoted(text: &str, ascii: bool) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for c in text.chars() {
-        push_escaped(&mut quoted, c, ('"', ascii));
-    }
-    quoted.push('"');
-    quoted
-}
-
-fn quoted_char(c: char, ascii: bool) -> String {
-    let mut quoted = "'".to_owned();
-    push_escaped(&mut quoted, c, ('\'', ascii));
-    quoted.push('\'');
-    quoted
-}
-
-fn push_escaped(quoted: &mut String, c: char, (quote, ascii): (char, bool)) {
-    let code = u32::from(c);
-    match c {
-        '\\' => quoted.push_str(r"\\"),
-        c if c == quote => quoted.extend(['\\', c]),
-        '\u{7}' => quoted.push_str(r"\a"),
-        '\u{8}' => quoted.push_str(r"\b"),
-        '\u{c}' => quoted.push_str(r"\f"),
-        '\n' => quoted.push_str(r"\n"),
-        '\r' => quoted.push_str(r"\r"),
-        '\t' => quoted.push_str(r"\t"),
-        '\u{b}' => quoted.push_str(r"\v"),
-        c if c.is_ascii() && !c.is_ascii_control() => quoted.push(c),
-        c if !c.is_ascii() && !ascii && is_printable(c) => quoted.push(c),
-        _ if code < 0x80 => quoted.push_str(&format!("\\x{code:02x}")),
-        _ if code < 0x10000 => quoted.push_str(&format!("\\u{code:04x}")),
-        _ => quoted.push_str(&format!("\\U{code:08x}")),
-    }
-}
-
-/// Whether Go prints a character as it is. Rust's debug form decides alike, behind a letter.
-fn is_printable(c: char) -> bool {
-    format!("{:?}", String::from_iter(['a', c])).len() == c.len_utf8() + 3
 }

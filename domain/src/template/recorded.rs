@@ -1,6 +1,7 @@
 //! Plays what the real templates of Compass rendered, and what the real validation said.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -129,7 +130,7 @@ fn answer(object: &Json) -> Data {
             .filter(|json| serde_json::from_str::<Json>(json).is_ok());
         let value = json.unwrap_or_else(|| json!(text).to_string());
         let comma = if body.len() > 1 { "," } else { "" };
-        body.push_str(&format!("{comma}{}:{value}", json!(name)));
+        write!(body, "{comma}{}:{value}", json!(name)).unwrap();
     }
     body.push('}');
     let headers = object["Headers"].as_object().into_iter().flatten();

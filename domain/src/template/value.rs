@@ -279,8 +279,9 @@ impl Value {
     /// The length of a string, slice or map.
     pub(super) fn len(&self) -> Option<usize> {
         match self {
-            Self::Str(text) | Self::Escaped(text) | Self::Named(_, text) => Some(text.len()),
-            Self::Raw(text) => Some(text.len()),
+            Self::Str(text) | Self::Escaped(text) | Self::Named(_, text) | Self::Raw(text) => {
+                Some(text.len())
+            }
             Self::Bytes(bytes) => Some(bytes.len()),
             Self::List(list) => Some(list.0.len()),
             Self::Strings(items) => Some(items.len()),

@@ -40,7 +40,7 @@ impl Work {
 
     pub(super) fn enter(&self) -> Result<(), String> {
         self.depth.set(self.depth.get() + 1);
-        self.check_depth(self.depth.get())
+        Self::check_depth(self.depth.get())
     }
 
     pub(super) fn leave(&self) {
@@ -56,7 +56,7 @@ impl Work {
         self.depth.set(depth);
     }
 
-    pub(super) fn check_depth(&self, depth: usize) -> Result<(), String> {
+    fn check_depth(depth: usize) -> Result<(), String> {
         if depth > MAX_DEPTH {
             Err("the template nests too deep".to_owned())
         } else {

@@ -3,6 +3,7 @@
 //! Go accepts more than the URL standard does (`*`, `mailto:`, spaces in a path), and Compass
 //! clients see its error texts, so its rules are followed here rather than those of a URL library.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
@@ -235,7 +236,7 @@ pub(crate) fn escape_path(path: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-_.~$&+,/:;=@!'()*".contains(&byte) {
             escaped.push(char::from(byte));
         } else {
-            escaped.push_str(&format!("%{byte:02X}"));
+            _ = write!(escaped, "%{byte:02X}");
         }
     }
     escaped

@@ -1,1 +1,3 @@
 //! Tests of the pure core against recorded behaviour.
+
+mod templates;

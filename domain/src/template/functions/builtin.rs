@@ -1,8 +1,10 @@
 //! The functions that Go's template package has itself.
 
+use std::fmt::Write as _;
+
 use super::{Call, Function, Type, escaping, fixed, variadic};
 use crate::template::value::{Kind, Value};
-use crate::template::{print, printf};
+use crate::template::{print, printf, quote};
 
 const ANY: Type = Type::Any;
 
@@ -11,10 +13,10 @@ pub(super) static TABLE: &[Function] = &[
     variadic("and", &[ANY, ANY], |call| Ok(call.arg(0).clone())),
     variadic("or", &[ANY, ANY], |call| Ok(call.arg(0).clone())),
     variadic("call", &[ANY, ANY], callee),
-    escaping(variadic("html", &[ANY], |call| {
+    variadic("html", &[ANY], |call| {
         let text = operands(call)?;
         call.done(escape_html(&text))
-    })),
+    }),
     variadic("index", &[ANY, ANY], index),
     escaping(variadic("js", &[ANY], |call| {
         let text = operands(call)?;
@@ -23,13 +25,13 @@ pub(super) static TABLE: &[Function] = &[
     fixed("len", &[ANY], length),
     fixed("not", &[ANY], |call| Ok(Value::Bool(!call.arg(0).truth()))),
     variadic("print", &[ANY], |call| {
-        call.printed(print::sprint(&call.args, call.work)?)
+        Ok(call.printed(print::sprint(&call.args, call.work)?))
     }),
     variadic("printf", &[Type::String, ANY], |call| {
-        call.printed(printf::sprintf(call.text(0), call.rest(1), call.work)?)
+        Ok(call.printed(printf::sprintf(call.text(0), call.rest(1), call.work)?))
     }),
     variadic("println", &[ANY], |call| {
-        call.printed(print::sprintln(&call.args, call.work)?)
+        Ok(call.printed(print::sprintln(&call.args, call.work)?))
     }),
     variadic("urlquery", &[ANY], |call| {
         let text = operands(call)?;
@@ -101,11 +103,11 @@ fn escape_js(text: &str) -> String {
             '>' => escaped.push_str(r"\u003E"),
             '&' => escaped.push_str(r"\u0026"),
             '=' => escaped.push_str(r"\u003D"),
-            c if c < ' ' => escaped.push_str(&format!("\\u{:04X}", u32::from(c))),
-            c if c.is_ascii() || !print::quoted(&c.to_string(), false).contains('\\') => {
+            c if c < ' ' => _ = write!(escaped, "\\u{:04X}", u32::from(c)),
+            c if c.is_ascii() || !quote::quoted(&c.to_string(), false).contains('\\') => {
                 escaped.push(c);
             }
-            c => escaped.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => _ = write!(escaped, "\\u{:04X}", u32::from(c)),
         }
     }
     escaped
@@ -120,7 +122,7 @@ pub(super) fn escape_query(text: &str) -> String {
                 escaped.push(char::from(byte));
             }
             b' ' => escaped.push('+'),
-            byte => escaped.push_str(&format!("%{byte:02X}")),
+            byte => _ = write!(escaped, "%{byte:02X}"),
         }
     }
     escaped
@@ -241,7 +243,7 @@ fn equal_two(call: &Call<'_>, first: &Value, second: &Value) -> Result<bool, Str
         (Kind::Int | Kind::Uint, Kind::Int | Kind::Uint) => Ok(whole(first) == whole(second)),
         (one, two) if basic(one) && one == two => Ok(match (first, second) {
             (Value::Bool(one), Value::Bool(two)) => one == two,
-            (Value::Complex(a, b), Value::Complex(c, d)) => a == c && b == d,
+            (Value::Complex(a, b), Value::Complex(c, d)) => (a, b) == (c, d),
             (Value::Whole(one), Value::Whole(two)) if one == two => true,
             _ if one == Kind::Float => first.as_f64() == second.as_f64(),
             _ => first.text() == second.text(),

@@ -3,8 +3,8 @@
 use super::encoding;
 use super::{Call, Function, Type, escaping, fixed, variadic};
 use crate::template::json::{self, Json};
-use crate::template::print;
 use crate::template::value::Value;
+use crate::template::{print, quote};
 
 pub(super) static TABLE: &[Function] = &[
     fixed("contains", &[Type::Raw, Type::String], |call| {
@@ -30,12 +30,12 @@ pub(super) static TABLE: &[Function] = &[
             call.args.iter().filter_map(Value::text).cloned(),
         ))
     }),
-    escaping(fixed("stringify", &[Type::Any], |call| match call.arg(0) {
+    fixed("stringify", &[Type::Any], |call| match call.arg(0) {
         Value::Str(text) | Value::StrPtr(Some(text)) => Ok(Value::Str(text.clone())),
         Value::StrPtr(None) => call.done(""),
         Value::Bytes(bytes) => call.done(String::from_utf8_lossy(bytes)),
-        value => call.printed(print::display(value, call.work)?),
-    })),
+        value => Ok(call.printed(print::display(value, call.work)?)),
+    }),
 ];
 
 fn raw(value: &Value) -> String {
@@ -91,5 +91,5 @@ fn update(call: &Call<'_>) -> Result<Value, String> {
             None => return call.done(""),
         }
     }
-    call.done(print::quoted(&content, false))
+    call.done(quote::quoted(&content, false))
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Timelike as _, Utc};
 
+use super::durations::parse_duration;
 use super::{Call, Function, Type, fixed};
 use crate::template::value::{Time, Value};
 
@@ -43,23 +44,6 @@ pub(super) static TABLE: &[Function] = &[
     fixed("must_date_modify", &[STRING, ANY], modified),
     fixed("unixEpoch", &[ANY], |call| {
         call.done(time_of(call.arg(0))?.timestamp().to_string())
-    }),
-    fixed("duration", &[ANY], |call| {
-        // As in the library, only texts are taken for seconds.
-        let seconds = match call.arg(0) {
-            Value::Str(text) => text.parse().unwrap_or(0),
-            Value::Int64(seconds) => *seconds,
-            _ => 0,
-        };
-        call.done(duration_text(seconds.saturating_mul(1_000_000_000)))
-    }),
-    fixed("durationRound", &[ANY], |call| {
-        let nanoseconds = match call.arg(0) {
-            Value::Str(text) => parse_duration(text).unwrap_or(0),
-            Value::Int64(number) => *number,
-            _ => 0,
-        };
-        call.done(rounded(nanoseconds))
     }),
 ];
 
@@ -172,7 +156,7 @@ fn format(time: DateTime<Utc>, layout: &str) -> String {
         let (_, hour) = time.hour12();
         let month = name(&MONTHS, time.month0());
         let day = name(&DAYS, time.weekday().num_days_from_monday());
-        text.push_str(&match element {
+        let part = match element {
             "January" => month.to_owned(),
             "Jan" => month[..3].to_owned(),
             "Monday" => day.to_owned(),
@@ -198,7 +182,8 @@ fn format(time: DateTime<Utc>, layout: &str) -> String {
             "-0700" => "+0000".to_owned(),
             "-07" => "+00".to_owned(),
             _ => "Z".to_owned(),
-        });
+        };
+        text.push_str(&part);
     }
     text
 }
@@ -215,72 +200,92 @@ fn parse_or_say(call: &Call<'_>) -> Result<DateTime<Utc>, String> {
     })
 }
 
+/// The parts of a time that is being read.
+#[derive(Default)]
+struct Parts {
+    year: i32,
+    month0: u32,
+    day0: u32,
+    hour: u32,
+    minute: u32,
+    second: u32,
+    afternoon: Option<bool>,
+    /// Seconds east of UTC.
+    offset: i64,
+}
+
 /// Reads a time by a layout; None where the text does not follow it.
 fn parse(layout: &str, text: &str) -> Option<DateTime<Utc>> {
-    let (mut year, mut month, mut day) = (0_i32, 1_u32, 1_u32);
-    let (mut hour, mut minute, mut second) = (0_u32, 0_u32, 0_u32);
-    let (mut afternoon, mut offset) = (None, 0_i64);
+    let mut parts = Parts::default();
     let (mut layout, mut text) = (layout, text);
     while let Some(c) = layout.chars().next() {
-        let Some(element) = element(layout) else {
+        if let Some(element) = element(layout) {
+            layout = &layout[element.len()..];
+            parts.read(element, &mut text)?;
+        } else {
             text = text.strip_prefix(c)?;
             layout = &layout[c.len_utf8()..];
-            continue;
-        };
-        layout = &layout[element.len()..];
+        }
+    }
+    if text.is_empty() { parts.time() } else { None }
+}
+
+impl Parts {
+    fn read(&mut self, element: &str, text: &mut &str) -> Option<()> {
         match element {
-            "2006" => year = i32::try_from(digits(&mut text, 4, 4)?).ok()?,
+            "2006" => self.year = i32::try_from(digits(text, 4, 4)?).ok()?,
             "06" => {
-                let short = i32::try_from(digits(&mut text, 2, 2)?).ok()?;
-                year = if short >= 69 {
+                let short = i32::try_from(digits(text, 2, 2)?).ok()?;
+                self.year = if short >= 69 {
                     1900 + short
                 } else {
                     2000 + short
                 };
             }
-            "January" => month = named(&mut text, &MONTHS, None)? + 1,
-            "Jan" => month = named(&mut text, &MONTHS, Some(3))? + 1,
-            "Monday" => drop(named(&mut text, &DAYS, None)?),
-            "Mon" => drop(named(&mut text, &DAYS, Some(3))?),
-            "01" => month = digits(&mut text, 2, 2)?,
-            "1" => month = digits(&mut text, 1, 2)?,
-            "02" => day = digits(&mut text, 2, 2)?,
+            "January" => self.month0 = named(text, &MONTHS, None)?,
+            "Jan" => self.month0 = named(text, &MONTHS, Some(3))?,
+            "Monday" => drop(named(text, &DAYS, None)?),
+            "Mon" => drop(named(text, &DAYS, Some(3))?),
+            "01" => self.month0 = digits(text, 2, 2)?.checked_sub(1)?,
+            "1" => self.month0 = digits(text, 1, 2)?.checked_sub(1)?,
+            "02" => self.day0 = digits(text, 2, 2)?.checked_sub(1)?,
             "_2" => {
-                text = text.trim_start_matches(' ');
-                day = digits(&mut text, 1, 2)?;
+                *text = text.trim_start_matches(' ');
+                self.day0 = digits(text, 1, 2)?.checked_sub(1)?;
             }
-            "2" => day = digits(&mut text, 1, 2)?,
-            "15" | "03" => hour = digits(&mut text, 2, 2)?,
-            "3" => hour = digits(&mut text, 1, 2)?,
-            "04" => minute = digits(&mut text, 2, 2)?,
-            "4" => minute = digits(&mut text, 1, 2)?,
-            "05" => second = digits(&mut text, 2, 2)?,
-            "5" => second = digits(&mut text, 1, 2)?,
+            "2" => self.day0 = digits(text, 1, 2)?.checked_sub(1)?,
+            "15" | "03" => self.hour = digits(text, 2, 2)?,
+            "3" => self.hour = digits(text, 1, 2)?,
+            "04" => self.minute = digits(text, 2, 2)?,
+            "4" => self.minute = digits(text, 1, 2)?,
+            "05" => self.second = digits(text, 2, 2)?,
+            "5" => self.second = digits(text, 1, 2)?,
             "PM" | "pm" => {
                 let mark = text.get(..2)?.to_ascii_uppercase();
-                afternoon = Some(match mark.as_str() {
-                    "AM" => false,
-                    "PM" => true,
-                    _ => return None,
-                });
-                text = &text[2..];
+                self.afternoon = Some(mark == "PM").filter(|_| mark == "AM" || mark == "PM");
+                self.afternoon?;
+                *text = &text[2..];
             }
             "MST" => {
-                text = text
+                *text = text
                     .strip_prefix("UTC")
-                    .or_else(|| text.strip_prefix("GMT"))?
+                    .or_else(|| text.strip_prefix("GMT"))?;
             }
-            zone => offset = zone_offset(&mut text, zone)?,
+            zone => self.offset = zone_offset(text, zone)?,
         }
+        Some(())
     }
-    hour = match afternoon {
-        Some(true) if hour < 12 => hour + 12,
-        Some(false) if hour == 12 => 0,
-        _ => hour,
-    };
-    let time = NaiveDate::from_ymd_opt(year, month, day)?.and_hms_opt(hour, minute, second)?;
-    text.is_empty()
-        .then(|| time.and_utc() - TimeDelta::seconds(offset))
+
+    fn time(&self) -> Option<DateTime<Utc>> {
+        let hour = match self.afternoon {
+            Some(true) if self.hour < 12 => self.hour + 12,
+            Some(false) if self.hour == 12 => 0,
+            _ => self.hour,
+        };
+        let date = NaiveDate::from_ymd_opt(self.year, self.month0 + 1, self.day0 + 1)?;
+        let time = date.and_hms_opt(hour, self.minute, self.second)?;
+        Some(time.and_utc() - TimeDelta::seconds(self.offset))
+    }
 }
 
 fn digits(text: &mut &str, least: usize, most: usize) -> Option<u32> {
@@ -334,73 +339,4 @@ fn zone_offset(text: &mut &str, zone: &str) -> Option<i64> {
         digits(text, 2, 2)?
     };
     Some(sign * i64::from(hours * 3600 + minutes * 60))
-}
-
-const UNITS: [(&str, f64); 8] = [
-    ("ns", 1.0),
-    ("us", 1e3),
-    ("µs", 1e3),
-    ("μs", 1e3),
-    ("ms", 1e6),
-    ("s", 1e9),
-    ("m", 60e9),
-    ("h", 3600e9),
-];
-
-/// A duration as Go writes it, in nanoseconds.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a duration that does not fit is cut off"
-)]
-fn parse_duration(text: &str) -> Option<i64> {
-    let (sign, mut rest) = match text.strip_prefix('-') {
-        Some(rest) => (-1.0, rest),
-        None => (1.0, text.strip_prefix('+').unwrap_or(text)),
-    };
-    if rest == "0" {
-        return Some(0);
-    }
-    if rest.is_empty() {
-        return None;
-    }
-    let mut total = 0.0;
-    while !rest.is_empty() {
-        let length = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest[..length].parse().ok()?;
-        let unit = rest[length..].find(|c: char| c.is_ascii_digit() || c == '.');
-        let end = unit.map_or(rest.len(), |unit| length + unit);
-        let unit = UNITS.iter().find(|(name, _)| *name == &rest[length..end])?;
-        total += number * unit.1;
-        rest = &rest[end..];
-    }
-    Some((sign * total) as i64)
-}
-
-fn duration_text(nanoseconds: i64) -> String {
-    let seconds = nanoseconds / 1_000_000_000;
-    let sign = if seconds < 0 { "-" } else { "" };
-    let size = seconds.unsigned_abs();
-    match (size / 3600, size / 60 % 60, size % 60) {
-        (0, 0, seconds) => format!("{sign}{seconds}s"),
-        (0, minutes, seconds) => format!("{sign}{minutes}m{seconds}s"),
-        (hours, minutes, seconds) => format!("{sign}{hours}h{minutes}m{seconds}s"),
-    }
-}
-
-/// The largest unit that the duration exceeds.
-fn rounded(nanoseconds: i64) -> String {
-    const UNITS: [(u64, &str); 6] = [
-        (365 * 24 * 3600, "y"),
-        (30 * 24 * 3600, "mo"),
-        (24 * 3600, "d"),
-        (3600, "h"),
-        (60, "m"),
-        (1, "s"),
-    ];
-    const SECOND: u64 = 1_000_000_000;
-    let size = nanoseconds.unsigned_abs();
-    match UNITS.iter().find(|(length, _)| size > length * SECOND) {
-        Some((length, name)) => format!("{}{name}", size / (length * SECOND)),
-        None => "0s".to_owned(),
-    }
 }

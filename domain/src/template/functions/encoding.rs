@@ -1,5 +1,7 @@
 //! JSON, encodings and digests.
 
+use std::fmt::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::Digest as _;
@@ -199,9 +201,9 @@ pub(crate) fn json_string(text: &str, escapes_html: bool) -> String {
             '\t' => json.push_str("\\t"),
             '\u{8}' => json.push_str("\\b"),
             '\u{c}' => json.push_str("\\f"),
-            '<' | '>' | '&' if escapes_html => json.push_str(&format!("\\u{:04x}", u32::from(c))),
-            '\u{2028}' | '\u{2029}' => json.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c if c < ' ' => json.push_str(&format!("\\u{:04x}", u32::from(c))),
+            '<' | '>' | '&' if escapes_html => _ = write!(json, "\\u{:04x}", u32::from(c)),
+            '\u{2028}' | '\u{2029}' => _ = write!(json, "\\u{:04x}", u32::from(c)),
+            c if c < ' ' => _ = write!(json, "\\u{:04x}", u32::from(c)),
             c => json.push(c),
         }
     }
@@ -303,14 +305,16 @@ fn base32_decode(text: &str) -> String {
             bytes.push(u8::try_from(bits >> count & 0xff).unwrap_or(0));
         }
     }
-    if plain.len() % 8 != 0 || plain.len() - data > 6 {
+    if !plain.len().is_multiple_of(8) || plain.len() - data > 6 {
         return illegal(plain.len());
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .iter()
+        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 fn adler32(text: &str) -> u32 {

@@ -255,7 +255,7 @@ fn deep_equal_parts(call: &Call<'_>, one: &Value, two: &Value) -> Result<bool, S
         (Value::Bool(one), Value::Bool(two)) => one == two,
         (Value::Byte(one), Value::Byte(two)) => one == two,
         (Value::StrPtr(one), Value::StrPtr(two)) => one == two,
-        (Value::Complex(a, b), Value::Complex(c, d)) => a == c && b == d,
+        (Value::Complex(a, b), Value::Complex(c, d)) => (a, b) == (c, d),
         _ => match one.kind() {
             Kind::Int => one.as_int() == two.as_int(),
             Kind::Float => one.as_f64() == two.as_f64(),

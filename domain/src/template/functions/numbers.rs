@@ -72,9 +72,9 @@ pub(super) static TABLE: &[Function] = &[
         }
         Ok(Value::Float(decimal::fold(call, decimal::divide)))
     }),
-    variadic("max", &[ANY, ANY], |call| extreme(call, i64::max)),
-    variadic("biggest", &[ANY, ANY], |call| extreme(call, i64::max)),
-    variadic("min", &[ANY, ANY], |call| extreme(call, i64::min)),
+    variadic("max", &[ANY, ANY], |call| Ok(extreme(call, i64::max))),
+    variadic("biggest", &[ANY, ANY], |call| Ok(extreme(call, i64::max))),
+    variadic("min", &[ANY, ANY], |call| Ok(extreme(call, i64::min))),
     variadic("maxf", &[ANY, ANY], |call| {
         Ok(Value::Float(
             call.args
@@ -94,7 +94,7 @@ pub(super) static TABLE: &[Function] = &[
     fixed("floor", &[ANY], |call| {
         Ok(Value::Float(to_float(call.arg(0)).floor()))
     }),
-    variadic("round", &[ANY, INT, Type::Float], round),
+    variadic("round", &[ANY, INT, Type::Float], |call| Ok(round(call))),
 ];
 
 fn plain(text: &str) -> Option<i64> {
@@ -122,8 +122,7 @@ pub(super) fn to_int(value: &Value) -> i64 {
             Err(_) => value.as_f64().map_or(0, |number| number as i64),
         },
         Value::Float(number) => *number as i64,
-        Value::StrPtr(Some(text)) => parse_int(text),
-        Value::Str(text) | Value::Escaped(text) => parse_int(text),
+        Value::StrPtr(Some(text)) | Value::Str(text) | Value::Escaped(text) => parse_int(text),
         _ => 0,
     }
 }
@@ -139,8 +138,9 @@ fn parse_int(text: &str) -> i64 {
 #[expect(clippy::cast_precision_loss, reason = "as Go converts")]
 pub(super) fn to_float(value: &Value) -> f64 {
     match value {
-        Value::StrPtr(Some(text)) => literal::float(text).unwrap_or(0.0),
-        Value::Str(text) | Value::Escaped(text) => literal::float(text).unwrap_or(0.0),
+        Value::StrPtr(Some(text)) | Value::Str(text) | Value::Escaped(text) => {
+            literal::float(text).unwrap_or(0.0)
+        }
         value => match value.kind() {
             Kind::Float => value.as_f64().unwrap_or(0.0),
             _ => to_int(value) as f64,
@@ -153,16 +153,16 @@ fn ints(numbers: Vec<i64>) -> Value {
 }
 
 /// The numbers from the first bound up or down to the second, which is not among them.
-fn steps(call: &Call<'_>, (start, stop): (i64, i64), step: i64) -> Result<Vec<i64>, String> {
+fn steps(call: &Call<'_>, (first, bound): (i64, i64), step: i64) -> Result<Vec<i64>, String> {
     let mut numbers = Vec::new();
-    if step == 0 || (stop < start) != (step < 0) {
+    if step == 0 || (bound < first) != (step < 0) {
         return Ok(numbers);
     }
-    let mut number = start;
+    let mut number = first;
     while if step > 0 {
-        number < stop
+        number < bound
     } else {
-        number > stop
+        number > bound
     } {
         call.work.charge(8)?;
         numbers.push(number);
@@ -201,16 +201,16 @@ fn divide(call: &Call<'_>, divide: fn(i64, i64) -> i64) -> Result<Value, String>
     Ok(Value::Int64(divide(to_int(call.arg(0)), divisor)))
 }
 
-fn extreme(call: &Call<'_>, choose: fn(i64, i64) -> i64) -> Result<Value, String> {
+fn extreme(call: &Call<'_>, choose: fn(i64, i64) -> i64) -> Value {
     let chosen = call.args.iter().map(to_int).reduce(choose);
-    Ok(Value::Int64(chosen.unwrap_or(0)))
+    Value::Int64(chosen.unwrap_or(0))
 }
 
 #[expect(
     clippy::cast_possible_truncation,
     reason = "more places than this change nothing"
 )]
-fn round(call: &Call<'_>) -> Result<Value, String> {
+fn round(call: &Call<'_>) -> Value {
     let places = call.int(1).clamp(-400, 400) as i32;
     let threshold = call.args.get(2).map_or(0.5, to_float);
     let power = 10_f64.powi(places);
@@ -220,5 +220,5 @@ fn round(call: &Call<'_>) -> Result<Value, String> {
     } else {
         digits.floor()
     };
-    Ok(Value::Float(rounded / power))
+    Value::Float(rounded / power)
 }

@@ -1,5 +1,6 @@
 //! Paths, addresses and versions.
 
+use std::fmt::Write as _;
 use std::rc::Rc;
 
 use super::{Call, Function, Type, fixed};
@@ -118,14 +119,13 @@ fn url_join(call: &Call<'_>) -> Result<Value, String> {
     let path = go_url::escape_path(&part("path")?);
     let mut url = String::new();
     if !scheme.is_empty() {
-        url.push_str(&format!("{scheme}:"));
+        _ = write!(url, "{scheme}:");
     }
     if opaque.is_empty() {
-        if !(scheme.is_empty() && host.is_empty() && userinfo.is_empty())
-            && (!host.is_empty() || !path.is_empty() || !userinfo.is_empty())
-        {
+        let has_authority = !host.is_empty() || !userinfo.is_empty();
+        if has_authority || (!scheme.is_empty() && !path.is_empty()) {
             let at = if userinfo.is_empty() { "" } else { "@" };
-            url.push_str(&format!("//{userinfo}{at}{host}"));
+            _ = write!(url, "//{userinfo}{at}{host}");
         }
         if !path.is_empty() && !path.starts_with('/') && !host.is_empty() {
             url.push('/');
@@ -135,10 +135,10 @@ fn url_join(call: &Call<'_>) -> Result<Value, String> {
         url.push_str(&opaque);
     }
     if !query.is_empty() {
-        url.push_str(&format!("?{query}"));
+        _ = write!(url, "?{query}");
     }
     if !fragment.is_empty() {
-        url.push_str(&format!("#{}", go_url::escape_path(&fragment)));
+        _ = write!(url, "#{}", go_url::escape_path(&fragment));
     }
     call.done(url)
 }

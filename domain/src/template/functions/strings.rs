@@ -1,8 +1,8 @@
 //! Text.
 
 use super::{Call, Function, Type, escaping, fixed, variadic};
-use crate::template::print;
 use crate::template::value::{Kind, Value};
+use crate::template::{print, quote};
 
 const ANY: Type = Type::Any;
 const STRING: Type = Type::String;
@@ -59,7 +59,7 @@ pub(super) static TABLE: &[Function] = &[
     escaping(variadic("quote", &[ANY], |call| {
         let quoted = texts(call)?
             .iter()
-            .map(|text| print::quoted(text, false))
+            .map(|text| quote::quoted(text, false))
             .collect::<Vec<_>>();
         call.done(quoted.join(" "))
     })),

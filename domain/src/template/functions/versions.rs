@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-use super::{Call, Function, Type, fixed};
+use super::{Function, Type, fixed};
 use crate::template::value::{Field, Struct, Value};
 
 const STRING: Type = Type::String;
