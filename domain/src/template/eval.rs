@@ -133,7 +133,7 @@ impl<'t> State<'t> {
     }
 
     fn field(&mut self, (receiver, name): (Val, &'t str), args: &Args<'t>) -> Result<Val, Stop> {
-        self.work.charge(1)?;
+        self.work.step()?;
         let kind = receiver.type_name();
         if let Value::Invalid = receiver.value {
             return Ok(Val::data(Value::Invalid));
@@ -247,7 +247,9 @@ impl<'t> State<'t> {
 
     fn run(&self, function: &Function, call: &Call<'_>) -> Result<Value, Failure> {
         self.work.enter().map_err(Stop::Error)?;
-        let outcome = (function.run)(call);
+        let depth = self.work.depth();
+        let outcome = (function.run)(call).and_then(|value| self.work.check().map(|()| value));
+        self.work.set_depth(depth);
         self.work.leave();
         let name = function.name;
         outcome.map_err(|message| Failure::Call(format!("error calling {name}: {message}")))

@@ -7,7 +7,7 @@ use super::output::{Output, Trust};
 use super::parse::Templates;
 use super::print;
 use super::value::{Kind, Value};
-use super::work::Work;
+use super::work::{STEP, Work};
 
 /// A value on its way through a template.
 #[derive(Clone, Debug)]
@@ -176,7 +176,7 @@ impl<'t> State<'t> {
     }
 
     fn node(&mut self, dot: &Val, node: &'t Node<'t>) -> Result<(), Stop> {
-        self.work.charge(1)?;
+        self.work.step()?;
         match node {
             Node::Text(text) => Ok(self.output.push(text, Trust::Author, false)?),
             Node::Action { pos, pipe } => {
@@ -229,7 +229,7 @@ impl<'t> State<'t> {
         }
         let known = self.variables.len();
         for (key, element) in turns {
-            self.work.charge(1)?;
+            self.work.step()?;
             self.assign_turn(&branch.pipe, key, &element)?;
             let depth = self.work.depth();
             match self.list(&element, &branch.list) {
@@ -259,7 +259,7 @@ impl<'t> State<'t> {
                 )));
             }
             let count = usize::try_from(count).unwrap_or(0);
-            self.work.charge(count)?;
+            self.work.charge(count.saturating_mul(STEP))?;
             let turn = |index| (Value::Invalid, Val::author(Value::size(index)));
             return Ok((0..count).map(turn).collect());
         }
@@ -267,12 +267,12 @@ impl<'t> State<'t> {
             return Ok(Vec::new());
         }
         if let Some(members) = target.members() {
-            self.work.charge(members.len())?;
+            self.work.charge(members.len() * STEP)?;
             let turn = |(key, member)| (Value::Str(key), value.element(member));
             return Ok(members.into_iter().map(turn).collect());
         }
         if let Some(items) = target.items() {
-            self.work.charge(items.len())?;
+            self.work.charge(items.len() * STEP)?;
             let turn = |(index, item)| (Value::size(index), value.element(item));
             return Ok(items.into_iter().enumerate().map(turn).collect());
         }

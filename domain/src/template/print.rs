@@ -142,7 +142,7 @@ impl<'w> Printer<'w> {
 
     fn inner(&mut self, verb: char, spec: Spec, value: &Value) -> Result<(), String> {
         self.work.enter()?;
-        self.work.charge(1)?;
+        self.work.step()?;
         let outcome = match value {
             Value::Invalid | Value::Nil => self.nil(spec),
             Value::Bool(flag) => match verb {

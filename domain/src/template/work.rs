@@ -11,11 +11,16 @@ pub(super) const MAX_DEPTH: usize = 150;
 /// Bytes and elements that functions may make or read in one rendering.
 const MAX_WORK: usize = 8 * 1024 * 1024;
 
+/// What a step costs that is more than copying a byte.
+pub(super) const STEP: usize = 16;
+
 /// Counts the work of one rendering, so that every template ends, and soon.
 #[derive(Debug)]
 pub(super) struct Work {
     left: Cell<usize>,
     depth: Cell<usize>,
+    /// The limit that was met, if any. No function may make a lesser error of it.
+    exceeded: Cell<Option<&'static str>>,
 }
 
 impl Default for Work {
@@ -23,24 +28,33 @@ impl Default for Work {
         Self {
             left: Cell::new(MAX_WORK),
             depth: Cell::new(0),
+            exceeded: Cell::new(None),
         }
     }
 }
 
 impl Work {
     pub(super) fn charge(&self, amount: usize) -> Result<(), String> {
-        let left = self
-            .left
-            .get()
-            .checked_sub(amount)
-            .ok_or("the template takes too much work")?;
-        self.left.set(left);
-        Ok(())
+        match self.left.get().checked_sub(amount) {
+            Some(left) => {
+                self.left.set(left);
+                Ok(())
+            }
+            None => self.exceed("the template takes too much work"),
+        }
+    }
+
+    pub(super) fn step(&self) -> Result<(), String> {
+        self.charge(STEP)
     }
 
     pub(super) fn enter(&self) -> Result<(), String> {
         self.depth.set(self.depth.get() + 1);
-        Self::check_depth(self.depth.get())
+        if self.depth.get() > MAX_DEPTH {
+            self.exceed("the template nests too deep")
+        } else {
+            Ok(())
+        }
     }
 
     pub(super) fn leave(&self) {
@@ -56,11 +70,15 @@ impl Work {
         self.depth.set(depth);
     }
 
-    fn check_depth(depth: usize) -> Result<(), String> {
-        if depth > MAX_DEPTH {
-            Err("the template nests too deep".to_owned())
-        } else {
-            Ok(())
-        }
+    fn exceed(&self, limit: &'static str) -> Result<(), String> {
+        self.exceeded.set(Some(limit));
+        Err(limit.to_owned())
+    }
+
+    /// An error where a limit was met, whatever came of it since.
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.exceeded
+            .get()
+            .map_or(Ok(()), |limit| Err(limit.to_owned()))
     }
 }

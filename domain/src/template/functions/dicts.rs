@@ -133,7 +133,7 @@ fn refuse_cycle(
     value: &Value,
     target: &Rc<crate::template::value::Map>,
 ) -> Result<(), String> {
-    call.work.charge(1)?;
+    call.work.step()?;
     call.work.enter()?;
     if let Value::Map(map) = value
         && Rc::ptr_eq(map, target)
@@ -188,7 +188,7 @@ fn merge_into(call: &Call<'_>, of: (&Value, &Value), overwrite: bool) -> Result<
     };
     call.work.enter()?;
     for (key, value) in source.members().unwrap_or_default() {
-        call.work.charge(1)?;
+        call.work.step()?;
         let known = map.0.borrow().get(&key).cloned();
         match (&known, &value) {
             (Some(inner @ Value::Map(_)), Value::Map(_)) => {
@@ -239,7 +239,7 @@ fn dig(call: &Call<'_>) -> Result<Value, String> {
 }
 
 fn deep_copy(call: &Call<'_>, value: &Value) -> Result<Value, String> {
-    call.work.charge(1)?;
+    call.work.step()?;
     call.work.enter()?;
     let copy = match value {
         Value::Nil | Value::Invalid => Err(NIL_POINTER.to_owned()),

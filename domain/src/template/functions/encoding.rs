@@ -10,6 +10,7 @@ use super::{Call, Function, Type, escaping, fixed};
 use crate::template::float;
 use crate::template::json::{self, Json};
 use crate::template::value::{Field, Value};
+use crate::template::work::STEP;
 
 const ANY: Type = Type::Any;
 const STRING: Type = Type::String;
@@ -98,7 +99,7 @@ pub(crate) fn canonical_json(value: &Value) -> Result<String, String> {
 fn encode(call: &Call<'_>, of: (&Value, &mut String), style: Style) -> Result<(), String> {
     let (value, out) = of;
     let escapes = style != Style::Raw;
-    call.work.charge(1 + value.len().unwrap_or(0))?;
+    call.work.charge(STEP + value.len().unwrap_or(0))?;
     call.work.enter()?;
     match value {
         Value::Invalid | Value::Nil | Value::StrPtr(None) | Value::Ptr(Err(_)) => {

@@ -3,6 +3,7 @@
 use super::strings::{all_texts, text_of};
 use super::{Call, Function, Type, fixed, variadic};
 use crate::template::value::{Kind, Value};
+use crate::template::work::STEP;
 
 const ANY: Type = Type::Any;
 pub(super) const NIL_POINTER: &str =
@@ -55,7 +56,7 @@ fn items(call: &Call<'_>, index: usize, what: &str) -> Result<Vec<Value>, String
     let items = value
         .items()
         .ok_or_else(|| format!("Cannot {what} {}", value.kind_name()))?;
-    call.work.charge(items.len())?;
+    call.work.charge(items.len() * STEP)?;
     Ok(items)
 }
 
@@ -177,7 +178,7 @@ fn concat(call: &Call<'_>) -> Result<Value, String> {
         let items = value
             .items()
             .ok_or_else(|| format!("Cannot concat type {kind} as list"))?;
-        call.work.charge(items.len())?;
+        call.work.charge(items.len() * STEP)?;
         joined.extend(items);
     }
     Ok(Value::list(joined))
@@ -223,7 +224,7 @@ pub(super) fn is_empty(value: &Value) -> bool {
 
 /// `reflect.DeepEqual`: of one type and the same throughout.
 pub(super) fn deep_equal(call: &Call<'_>, one: &Value, two: &Value) -> Result<bool, String> {
-    call.work.charge(1)?;
+    call.work.step()?;
     call.work.enter()?;
     let equal = deep_equal_parts(call, one, two);
     call.work.leave();

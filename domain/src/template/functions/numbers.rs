@@ -164,7 +164,7 @@ fn steps(call: &Call<'_>, (first, bound): (i64, i64), step: i64) -> Result<Vec<i
     } else {
         number > bound
     } {
-        call.work.charge(8)?;
+        call.work.step()?;
         numbers.push(number);
         let Some(next) = number.checked_add(step) else {
             break;
