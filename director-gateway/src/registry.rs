@@ -12,21 +12,26 @@ pub mod cursor;
 mod error;
 pub mod filter;
 pub mod label;
+mod reads;
 pub mod snapshot;
 pub mod template;
 pub mod tenant;
 pub mod webhook;
 
-use binnacle_boot::Shutdown;
 use binnacle_boot::database::{self, Database, DatabaseUrl, Migration};
+use binnacle_boot::{Shutdown, batch};
 use futures::future::BoxFuture;
 use sea_orm::{
     DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, SqlxPostgresConnector,
     SqlxSqliteConnector, TransactionOptions, TransactionTrait as _,
 };
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 pub use error::Error;
+pub use reads::Target;
+
+use self::reads::{Found, Read, Reads};
 
 /// The PostgreSQL schema, and the name of the SQLite file, that the gateway owns.
 pub const SCHEMA: &str = "director";
@@ -48,9 +53,10 @@ const MIGRATIONS: &[Migration] = &[
 ];
 
 /// The gateway's database. Clones share its connections.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Registry {
     database: Database,
+    reads: batch::Writer<Reads>,
     read: DatabaseConnection,
     write: DatabaseConnection,
     shutdown: Shutdown,
@@ -75,7 +81,9 @@ impl Registry {
                 (connection.clone(), connection)
             }
         };
+        let reads = Reads::new(database.clone());
         Ok(Self {
+            reads: batch::Writer::spawn(reads, batch::Options::default(), shutdown),
             database,
             read,
             write,
@@ -86,6 +94,27 @@ impl Registry {
     /// The database itself, for statements written by hand.
     pub fn database(&self) -> &Database {
         &self.database
+    }
+
+    /// The tenant that callers know as `external`.
+    pub async fn tenant_by_external_id(
+        &self,
+        external: &str,
+    ) -> Result<Option<tenant::Model>, Error> {
+        match self.reads.submit(Read::Tenant(external.to_owned())).await? {
+            Found::Tenant(tenant) => Ok(tenant),
+            Found::Target(_) => Ok(None),
+        }
+    }
+
+    /// An application of the tenant with all that starting an operation wants to know.
+    pub async fn target(&self, tenant: Uuid, id: Uuid) -> Result<Option<Target>, Error> {
+        match self.reads.submit(Read::Target(id)).await? {
+            Found::Target(Some(target)) if target.application.tenant_id == tenant => {
+                Ok(Some(*target))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// What reads outside a transaction use.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::operations::{self, Acceptance, Operations, Proposal};
 use crate::registry::application::{Model, OBJECT};
-use crate::registry::{Error, Registry, snapshot, webhook};
+use crate::registry::{Error, Registry, Target, snapshot, webhook};
 
 /// How often an application that changes while it is read is read again.
 const ATTEMPTS: usize = 3;
@@ -61,12 +61,17 @@ pub(crate) async fn start(
     origin: &Origin<'_>,
 ) -> Result<(Model, OperationId), Error> {
     for attempt in 0..ATTEMPTS {
-        let found = registry.application(tenant, id).await?;
-        let application = found.ok_or(Error::not_found(OBJECT))?;
+        let target = registry.target(tenant, id).await?;
+        let Target {
+            application,
+            template_revision,
+            own_webhooks,
+            template_webhooks,
+        } = target.ok_or(Error::not_found(OBJECT))?;
         application.ensure_idle()?;
-        // The revisions are read before the webhooks: a change in between makes them stale.
-        let template = template_revision(registry, &application).await?;
-        let webhooks = chosen(registry, &application, WebhookType::UnregisterApplication).await?;
+        let webhooks = webhook::effective(&own_webhooks, &template_webhooks);
+        let webhooks = definitions(&webhooks, WebhookType::UnregisterApplication);
+        let template = application.application_template_id.zip(template_revision);
         let proposal = Proposal {
             revision: application.revision,
             template,
@@ -101,35 +106,6 @@ pub(crate) fn proposal(application: &Model, origin: &Origin<'_>) -> Proposal {
         correlation_id: origin.correlation_id.to_owned(),
         traceparent: telemetry::traceparent().unwrap_or_default(),
     }
-}
-
-async fn template_revision(
-    registry: &Registry,
-    application: &Model,
-) -> Result<Option<(Uuid, i64)>, Error> {
-    let Some(id) = application.application_template_id else {
-        return Ok(None);
-    };
-    let template = registry.template(id).await?;
-    Ok(template.map(|template| (template.id, template.revision)))
-}
-
-/// The webhooks of a type that apply to an application: its own wins over its template's.
-async fn chosen(
-    registry: &Registry,
-    application: &Model,
-    kind: WebhookType,
-) -> Result<Vec<Webhook>, Error> {
-    let mut own = registry
-        .webhooks_of_applications(vec![application.id])
-        .await?;
-    let own = own.remove(&application.id).unwrap_or_default();
-    let templates = match application.application_template_id {
-        Some(id) => registry.webhooks_of_templates(vec![id]).await?.remove(&id),
-        None => None,
-    };
-    let effective = webhook::effective(&own, &templates.unwrap_or_default());
-    Ok(definitions(&effective, kind))
 }
 
 pub(crate) fn definitions(webhooks: &[webhook::Model], kind: WebhookType) -> Vec<Webhook> {

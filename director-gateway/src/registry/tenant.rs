@@ -68,11 +68,6 @@ pub struct NewTenant {
 const MAX_ANCESTORS: usize = 1_000;
 
 impl Registry {
-    /// The tenant that callers know as `external`.
-    pub async fn tenant_by_external_id(&self, external: &str) -> Result<Option<Model>, Error> {
-        find_external(self.reader(), external).await
-    }
-
     /// The tenant with an id of ours.
     pub async fn tenant_by_id(&self, id: Uuid) -> Result<Option<Model>, Error> {
         Ok(Entity::find_by_id(id).one(self.reader()).await?)
