@@ -129,7 +129,11 @@ fn spelled(path: &[PathSegment]) -> String {
                 }
                 text.push_str(name);
             }
-            PathSegment::Index(index) => text.push_str(&format!("[{index}]")),
+            PathSegment::Index(index) => {
+                text.push('[');
+                text.push_str(&index.to_string());
+                text.push(']');
+            }
         }
     }
     text

@@ -27,6 +27,10 @@ pub struct LabelQuery;
 #[Object]
 impl LabelQuery {
     /// The tenant's definitions of labels.
+    #[expect(
+        clippy::unused_async,
+        reason = "the macro wants every resolver asynchronous"
+    )]
     async fn label_definitions(&self, ctx: &Context<'_>) -> Result<Vec<LabelDefinition>, Error> {
         // Only the formations of a tenant bring a definition, and there are none.
         tenant_of(ctx)?;

@@ -98,7 +98,7 @@ impl Members {
 
     fn raw(&mut self, name: &str, value: Option<String>) {
         if let Some(value) = value {
-            self.0.push_str(&format!("{name}: {value},"));
+            self.0.extend([name, ": ", value.as_str(), ","]);
         }
     }
 

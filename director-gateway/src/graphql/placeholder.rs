@@ -10,6 +10,7 @@ use super::input::{ApplicationRegisterInput, parse_id};
 use super::scalar::Labels;
 use super::validation::{self as rules, Fault, Faults};
 use super::{Options, registry_of, tenant_of};
+use crate::registry::label::Labels as LabelMap;
 use crate::registry::template::{Model, Placeholder};
 use crate::registry::{Error, application};
 
@@ -98,7 +99,7 @@ impl ApplicationFromTemplateInput {
     fn validate(&self) -> Result<(), Error> {
         let values = self.values.as_deref().unwrap_or_default();
         let mut faults = Faults::default();
-        let either = self.placeholders_payload.is_some() != !values.is_empty();
+        let either = self.placeholders_payload.is_some() == values.is_empty();
         let one_of = "one of values or placeholdersPayload should be provided";
         faults.check(
             "Rule.EitherPlaceholdersOrPlaceholdersPayloadExists",
@@ -229,18 +230,17 @@ pub(crate) async fn register(
     input.validate()?;
     let own_labels = match &input.labels {
         Some(labels) => labels.map("in.labels")?,
-        None => Default::default(),
+        None => LabelMap::new(),
     };
     let name = &input.template_name;
     let template = find(ctx, name, input.id.as_ref()).await?;
-    let values = match &input.placeholders_payload {
-        Some(payload) => path::values(&template.placeholders.0, payload)?,
-        None => {
-            let values = input.values.into_iter().flatten().flatten();
-            values
-                .map(|value| (value.placeholder, value.value))
-                .collect()
-        }
+    let values = if let Some(payload) = &input.placeholders_payload {
+        path::values(&template.placeholders.0, payload)?
+    } else {
+        let values = input.values.into_iter().flatten().flatten();
+        values
+            .map(|value| (value.placeholder, value.value))
+            .collect()
     };
     let filled = fill(&template, &values).map_err(|error| {
         error.during(&format!(
@@ -271,8 +271,7 @@ async fn find(ctx: &Context<'_>, name: &str, id: Option<&ID>) -> Result<Model, E
         let hash = digest(&SHA256, user.as_bytes());
         hash.as_ref()
             .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
+            .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
     };
     let registry = registry_of(ctx);
     if let Some(id) = id {
@@ -373,11 +372,7 @@ fn label_of(input: &Json, placeholder: &str) -> Option<String> {
 /// stays text.
 fn replace(json: &mut Json, pattern: &str, value: &str) {
     match json {
-        Json::String(text) => {
-            if text.contains(pattern) {
-                *text = text.replace(pattern, value);
-            }
-        }
+        Json::String(text) => *text = text.replace(pattern, value),
         Json::Array(items) => items
             .iter_mut()
             .for_each(|item| replace(item, pattern, value)),

@@ -239,6 +239,10 @@ impl ApplicationTemplate {
     }
 
     /// The input of a registration, as a literal of GraphQL with placeholders.
+    #[expect(
+        clippy::unused_async,
+        reason = "the macro wants every resolver asynchronous"
+    )]
     async fn application_input(&self) -> Result<String, Error> {
         literal::application_input(&self.0.application_input)
     }

@@ -68,10 +68,10 @@ impl Error {
     }
 
     /// Like [`Error::not_found`], repeating the id.
-    pub fn not_found_id(object: &'static str, id: impl ToString) -> Self {
+    pub fn not_found_id(object: &'static str, id: impl Into<String>) -> Self {
         Self::NotFound {
             object,
-            id: Some(id.to_string()),
+            id: Some(id.into()),
         }
     }
 

@@ -186,7 +186,7 @@ impl Sql {
     fn bind(&mut self, value: impl Into<Value>) {
         self.values.push(value.into());
         match self.backend {
-            DbBackend::Postgres => self.text.push_str(&format!("${}", self.values.len())),
+            DbBackend::Postgres => self.text.extend(["$", &self.values.len().to_string()]),
             _ => self.text.push('?'),
         }
     }

@@ -17,7 +17,7 @@ const MAX_KEY: usize = 256;
 
 /// The table.
 pub mod entity {
-    use super::*;
+    use sea_orm::entity::prelude::*;
 
     /// A label; exactly one of the three owners is set.
     #[sea_orm::model]

@@ -232,7 +232,7 @@ impl Registry {
         self.write(move |transaction| {
             Box::pin(async move {
                 if Entity::find_by_id(id).one(transaction).await?.is_none() {
-                    return Err(Error::not_found_id("tenant", id));
+                    return Err(Error::not_found_id("tenant", id.to_string()));
                 }
                 label::set_all(transaction, Owner::Tenant, id, Labels::from([(key, value)])).await
             })

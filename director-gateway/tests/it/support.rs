@@ -15,9 +15,9 @@ use director_gateway::registry::Registry;
 use tokio::net::TcpListener;
 
 /// A gateway without the rest of the mesh.
-pub struct Gateway {
-    pub registry: Registry,
-    pub schema: GatewaySchema,
+pub(crate) struct Gateway {
+    pub(crate) registry: Registry,
+    pub(crate) schema: GatewaySchema,
     operations: Operations,
     shutdown: Shutdown,
     _queue: Queue,
@@ -25,7 +25,7 @@ pub struct Gateway {
 }
 
 /// Runs `test` on SQLite and on PostgreSQL.
-pub async fn on_both<F, T>(test: F)
+pub(crate) async fn on_both<F, T>(test: F)
 where
     F: Fn(Gateway) -> T,
     T: Future<Output = ()>,
@@ -35,7 +35,7 @@ where
 }
 
 impl Gateway {
-    pub async fn sqlite() -> Self {
+    pub(crate) async fn sqlite() -> Self {
         let scratch = scratch();
         let url = format!("sqlite:{}", scratch.path().display())
             .parse()
@@ -43,12 +43,12 @@ impl Gateway {
         Self::open(&url, scratch).await
     }
 
-    pub async fn postgres() -> Self {
+    pub(crate) async fn postgres() -> Self {
         let url = tokio::task::spawn_blocking(|| Postgres::shared().create_database());
         Self::open(&url.await.unwrap().parse().unwrap(), scratch()).await
     }
 
-    pub async fn open(url: &DatabaseUrl, scratch: Scratch) -> Self {
+    pub(crate) async fn open(url: &DatabaseUrl, scratch: Scratch) -> Self {
         let shutdown = Shutdown::new();
         let registry = Registry::open(url, Options::default(), &shutdown)
             .await
@@ -71,7 +71,7 @@ impl Gateway {
 
     /// Serves the door on a free port and gives the URL of its GraphQL. Requests without a tenant
     /// are in none.
-    pub async fn serve(&self) -> String {
+    pub(crate) async fn serve(&self) -> String {
         let (registry, shutdown) = (self.registry.clone(), self.shutdown.clone());
         let nobody = SchedulerServiceClient::new(grpc::channel(([127, 0, 0, 1], 1).into()));
         let polls = Polls::new(
@@ -94,7 +94,7 @@ impl Gateway {
     }
 
     /// What the schema answers to a caller of a tenant.
-    pub async fn ask(&self, tenant: &str, request: impl Into<Request>) -> serde_json::Value {
+    pub(crate) async fn ask(&self, tenant: &str, request: impl Into<Request>) -> serde_json::Value {
         let caller = Caller {
             tenant: Some(tenant.to_owned()),
             ..Caller::default()
@@ -106,7 +106,7 @@ impl Gateway {
     }
 
     /// Makes tenants that callers know by these ids.
-    pub async fn tenants(&self, external_ids: &[&str]) {
+    pub(crate) async fn tenants(&self, external_ids: &[&str]) {
         for external in external_ids {
             self.registry.ensure_tenant(external).await.unwrap();
         }

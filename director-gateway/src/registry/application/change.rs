@@ -110,7 +110,7 @@ impl Registry {
         self.write(move |transaction| {
             Box::pin(async move {
                 if locked(transaction, tenant, id).await?.is_none() {
-                    return Err(Error::not_found_id(OBJECT, id));
+                    return Err(Error::not_found_id(OBJECT, id.to_string()));
                 }
                 refuse_scenarios(&key)?;
                 let labels = Labels::from([(key, value)]);
@@ -217,7 +217,7 @@ impl Draft {
         let now = self.application.created_at;
         self.application.ready = false;
         self.application.updated_at = Some(now);
-        self.application.status_condition = "CREATING".to_owned();
+        "CREATING".clone_into(&mut self.application.status_condition);
         self.application.operation_type = Some("Create".to_owned());
         self.application.operation_id = Some(operation_id);
     }
