@@ -35,11 +35,16 @@ pub enum Database {
 pub struct Options {
     /// Connections to PostgreSQL at most. SQLite has one that writes and four that read.
     pub connections: u32,
+    /// Settings of every connection to PostgreSQL, by name.
+    pub settings: &'static [(&'static str, &'static str)],
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { connections: 10 }
+        Self {
+            connections: 10,
+            settings: &[],
+        }
     }
 }
 

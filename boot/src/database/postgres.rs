@@ -40,7 +40,8 @@ pub(super) async fn open(
                 "idle_in_transaction_session_timeout",
                 IDLE_IN_TRANSACTION_TIMEOUT,
             ),
-        ]);
+        ])
+        .options(options.settings.iter().copied());
     wait_until_usable(&connect, schema, server.patience).await?;
     let pool = PgPoolOptions::new()
         .max_connections(options.connections)

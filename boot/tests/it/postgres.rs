@@ -58,7 +58,10 @@ async fn give_up_after<F: Future>(polls: usize, pause: Duration, begin: F) {
 #[tokio::test]
 async fn a_begin_whose_caller_goes_away_leaves_no_transaction_behind() {
     let text = Postgres::shared().create_database();
-    let options = Options { connections: 1 };
+    let options = Options {
+        connections: 1,
+        ..Options::default()
+    };
     let database = Database::open(&url(&text), "registry", options)
         .await
         .unwrap();
