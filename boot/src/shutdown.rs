@@ -83,7 +83,8 @@ impl Shutdown {
         drained
     }
 
-    /// Triggers on Ctrl-C and SIGTERM from now on.
+    /// Triggers on Ctrl-C and SIGTERM from now on. A second one ends the process at once: whoever
+    /// sends it does not want to wait.
     ///
     /// # Errors
     /// When the process may not handle signals.
@@ -91,15 +92,25 @@ impl Shutdown {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let stop = self.stop.clone();
-        self.tasks.spawn(async move {
-            let name = tokio::select! {
-                _ = interrupt.recv() => "SIGINT",
-                _ = terminate.recv() => "SIGTERM",
-                () = stop.cancelled() => return,
+        let listen = async move {
+            let mut next = async || {
+                tokio::select! {
+                    _ = interrupt.recv() => "SIGINT",
+                    _ = terminate.recv() => "SIGTERM",
+                }
             };
-            tracing::info!(signal = name, "stopping");
+            let signal = next().await;
+            tracing::info!(signal, "stopping; once more ends at once");
             stop.cancel();
-        });
+            let signal = next().await;
+            tracing::warn!(signal, "ending at once");
+            std::process::exit(1);
+        };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "listens as long as the process lives, and nobody waits for it"
+        )]
+        tokio::spawn(listen);
         Ok(())
     }
 }

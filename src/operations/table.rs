@@ -75,12 +75,6 @@ pub(crate) fn timeline(view: &OperationView, attempts: &[AttemptView]) -> String
             attempt.start_time,
             describe(attempt, view.webhook_ids.len()),
         ));
-        if attempt.count > 1 {
-            events.push((
-                attempt.end_time,
-                format!("  the last of {} alike", attempt.count),
-            ));
-        }
     }
     for webhook in &view.status.webhooks {
         if webhook.state == "WAITING" && webhook.next_attempt_time.is_some() {
@@ -152,8 +146,14 @@ fn describe(attempt: &AttemptView, webhooks: usize) -> String {
         code => format!("{code}, "),
     };
     let _ = write!(text, " -> {answer}{}", words(&attempt.result));
-    if let (Some(start), Some(end), 1) = (attempt.start_time, attempt.end_time, attempt.count) {
-        let _ = write!(text, " ({} ms)", (end - start).num_milliseconds());
+    match (attempt.start_time, attempt.end_time, attempt.count) {
+        (Some(start), Some(end), 0..=1) => {
+            let _ = write!(text, " ({} ms)", (end - start).num_milliseconds());
+        }
+        (_, Some(end), count) => {
+            let _ = write!(text, " ({count} times, until {})", moment(end, false));
+        }
+        (_, None, _) => {}
     }
     if !attempt.error.is_empty() {
         let _ = write!(text, ": {}", attempt.error);
