@@ -10,6 +10,7 @@
 mod graphiql;
 mod graphql;
 mod media;
+mod metrics;
 mod params;
 mod plain;
 mod polls;
@@ -23,6 +24,7 @@ use binnacle_boot::{ids, telemetry};
 use http::HeaderMap;
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub use self::metrics::Metrics;
 use crate::graphql::{Caller, GatewaySchema};
 use crate::poll::Polls;
 use crate::registry::Registry;
@@ -41,6 +43,7 @@ pub struct Door {
     pub schema: GatewaySchema,
     pub registry: Registry,
     pub polls: Polls,
+    pub metrics: Metrics,
     /// External id of the tenant of requests that name none.
     pub default_tenant: Option<Arc<str>>,
 }

@@ -57,6 +57,8 @@ pub enum Error {
     Database(#[from] database::Error),
     #[error(transparent)]
     Grpc(#[from] grpc::Error),
+    #[error("cannot register the metrics")]
+    Metrics(#[from] prometheus::Error),
     #[error("the default tenant cannot be made")]
     DefaultTenant(#[from] registry::Error),
 }
@@ -99,6 +101,7 @@ pub async fn run(config: Config, listeners: Listeners, context: Context) -> Resu
     };
     let door = http::Door {
         schema: graphql::schema(registry.clone(), operations.clone(), options),
+        metrics: http::Metrics::register(&context.metrics)?,
         polls: poll::Polls::new(registry.clone(), operations, scheduler, shutdown.clone()),
         registry: registry.clone(),
         default_tenant: default_tenant.map(Arc::from),

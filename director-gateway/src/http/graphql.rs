@@ -1,6 +1,7 @@
 //! `/graphql`.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationType};
 use async_graphql::{Request, Response, ServerError, Value, Variables};
@@ -8,6 +9,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::header::{ALLOW, CONTENT_TYPE};
+use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde::Serialize;
 
@@ -36,18 +38,27 @@ pub(super) async fn answer(
     let (parts, body) = request.into_parts();
     let accepted = Media::accepted(&parts.headers);
     let media = accepted.unwrap_or(Media::Json);
+    let prepared = match read(accepted, &parts, body).await {
+        Ok(params) => prepare(media, &parts.method, params),
+        Err(answer) => Err(answer),
+    };
+    match prepared {
+        Ok((operation, request)) => execute(&door, media, &parts, (operation, request)).await,
+        Err(answer) => {
+            door.metrics.refused("none");
+            answer.into_response()
+        }
+    }
+}
+
+async fn read(accepted: Option<Media>, parts: &Parts, body: Body) -> Result<Params, Answer> {
+    let media = accepted.unwrap_or(Media::Json);
     let read = match parts.method {
         Method::GET => params::of_url(parts.uri.query()),
         Method::POST => params::of_body(&parts.headers, body).await,
         _ => {
-            let bad = Bad::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "METHOD_NOT_ALLOWED",
-                "GraphQL takes GET and POST",
-            );
-            return Answer::bad(media, bad)
-                .allowing("GET, POST")
-                .into_response();
+            let message = "GraphQL takes GET and POST";
+            return Err(Answer::not_allowed(media, message, "GET, POST"));
         }
     };
     if accepted.is_none() {
@@ -56,56 +67,68 @@ pub(super) async fn answer(
             "NOT_ACCEPTABLE",
             "the answer is application/json or application/graphql-response+json",
         );
-        return Answer::bad(media, bad).into_response();
+        return Err(Answer::bad(media, bad));
     }
-    match read {
-        Ok(params) => execute(&door, media, &parts, params).await,
-        Err(bad) => Answer::bad(media, bad).into_response(),
-    }
+    read.map_err(|bad| Answer::bad(media, bad))
 }
 
-async fn execute(
-    door: &Door,
+/// The request for the library, with its document parsed.
+fn prepare(
     media: Media,
-    parts: &http::request::Parts,
+    method: &Method,
     params: Params,
-) -> axum::response::Response {
+) -> Result<(OperationType, Request), Answer> {
     let largest = params.largest_variable();
-    let document = match guard::admit(&params.query, largest) {
-        Ok(admitted) => admitted.document,
-        Err(refusal) => return Answer::refused(media, refusal.into()).into_response(),
-    };
-    let operation = match operation_type(&document, params.operation_name.as_deref()) {
-        Ok(operation) => operation,
-        Err(message) => {
-            let error = coded(message, "OPERATION_RESOLUTION_FAILURE");
-            return Answer::refused(media, error).into_response();
-        }
-    };
-    if parts.method == Method::GET && operation != OperationType::Query {
-        let bad = Bad::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "METHOD_NOT_ALLOWED",
-            format!("a {operation} has to be sent by POST"),
-        );
-        return Answer::bad(media, bad).allowing("POST").into_response();
-    }
     let Params {
         query,
         operation_name,
         variables,
     } = params;
+    let document = guard::admit(&query, largest)
+        .map_err(|refusal| Answer::refused(media, refusal.into()))?
+        .document;
+    let operation = operation_type(&document, operation_name.as_deref()).map_err(|message| {
+        Answer::refused(media, coded(message, "OPERATION_RESOLUTION_FAILURE"))
+    })?;
+    if *method == Method::GET && operation != OperationType::Query {
+        let message = format!("a {operation} has to be sent by POST");
+        return Err(Answer::not_allowed(media, &message, "POST"));
+    }
     let variables = Variables::from_json(serde_json::Value::Object(variables));
     let mut request = Request::new(query).variables(variables);
     request.operation_name = operation_name;
     request.set_parsed_query(document);
+    Ok((operation, request))
+}
+
+async fn execute(
+    door: &Door,
+    media: Media,
+    parts: &Parts,
+    (operation, request): (OperationType, Request),
+) -> axum::response::Response {
+    let started = Instant::now();
+    let operation = operation.to_string();
     let caller = door.caller(&parts.headers);
-    match graphql::request_data(&door.registry, caller, request).await {
-        Ok(request) => Answer::executed(media, door.schema.execute(request).await).into_response(),
-        Err(error) => Problem::from(error)
-            .with_content_type(media.content_type())
-            .into_response(),
+    let request = match graphql::request_data(&door.registry, caller, request).await {
+        Ok(request) => request,
+        Err(error) => {
+            door.metrics.refused(&operation);
+            let problem = Problem::from(error);
+            return problem
+                .with_content_type(media.content_type())
+                .into_response();
+        }
+    };
+    let response = door.schema.execute(request).await;
+    if is_refusal(&response) {
+        door.metrics.refused(&operation);
+    } else {
+        let has_errors = !response.errors.is_empty();
+        let time = started.elapsed();
+        door.metrics.executed(&operation, has_errors, time);
     }
+    Answer::executed(media, response).into_response()
 }
 
 /// What kind of operation is to be executed.
@@ -133,7 +156,10 @@ fn operation_type(
 
 fn coded(message: impl Into<String>, code: &str) -> ServerError {
     let mut error = ServerError::new(message, None);
-    error.extensions.get_or_insert_default().set("code", code);
+    let extensions = error.extensions.get_or_insert_default();
+    extensions.set("code", code);
+    extensions.set("error", "InvalidData");
+    extensions.set("error_code", 22);
     error
 }
 
@@ -155,6 +181,18 @@ impl Answer {
         } = bad;
         let response = Response::from_errors(vec![coded(message, code)]);
         Self::new(status, media, response)
+    }
+
+    fn not_allowed(media: Media, message: &str, methods: &'static str) -> Self {
+        let bad = Bad::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "METHOD_NOT_ALLOWED",
+            message,
+        );
+        Self {
+            allow: Some(methods),
+            ..Self::bad(media, bad)
+        }
     }
 
     /// A document that is not executed.
@@ -179,11 +217,6 @@ impl Answer {
             _ => StatusCode::OK,
         };
         Self::new(status, media, response)
-    }
-
-    fn allowing(mut self, methods: &'static str) -> Self {
-        self.allow = Some(methods);
-        self
     }
 }
 

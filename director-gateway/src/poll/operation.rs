@@ -204,3 +204,100 @@ fn type_text(operation_type: i32) -> &'static str {
         Ok(v1::OperationType::Update | v1::OperationType::Unspecified) | Err(_) => "Update",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use binnacle_domain::operation::OperationId;
+
+    use super::*;
+
+    const ID: &str = "01900000-0000-7000-8000-000000000001";
+    const TENANT: &str = "01900000-0000-7000-8000-000000000002";
+
+    fn spec() -> v1::OperationSpec {
+        v1::OperationSpec {
+            operation_id: ID.to_owned(),
+            operation_type: v1::OperationType::Delete.into(),
+            operation_category: "unregisterApplication".to_owned(),
+            tenant_id: TENANT.to_owned(),
+            ..v1::OperationSpec::default()
+        }
+    }
+
+    fn recorded(phase: v1::Phase) -> v1::Operation {
+        let outcome = v1::Outcome {
+            succeeded: phase == v1::Phase::Succeeded,
+            error: "it broke".to_owned(),
+            detail: "503".to_owned(),
+        };
+        let status = v1::OperationStatus {
+            phase: phase.into(),
+            outcome: Some(outcome),
+            webhooks: vec![v1::WebhookStatus::default()],
+            ..v1::OperationStatus::default()
+        };
+        v1::Operation {
+            spec: Some(spec()),
+            status: Some(status),
+        }
+    }
+
+    fn receipt(outcome: Outcome) -> Receipt {
+        Receipt {
+            operation: OperationId(ID.parse().unwrap()),
+            tenant: TENANT.parse().unwrap(),
+            resource: Uuid::nil(),
+            operation_type: "Delete".to_owned(),
+            outcome,
+            finalized_at: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    async fn of(
+        receipt: Option<Receipt>,
+        recorded: Option<v1::Operation>,
+        pending: Option<v1::OperationSpec>,
+    ) -> Option<Operation> {
+        let found = Operation::of(receipt, recorded, || ready(Ok(pending))).await;
+        found.unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_outcome_counts_once_the_resource_carries_it() {
+        let found = of(None, Some(recorded(v1::Phase::Finalizing)), None).await;
+        let found = found.unwrap();
+        assert_eq!((found.status, found.error), (Progress::InProgress, None));
+        let found = of(None, Some(recorded(v1::Phase::Failed)), None).await;
+        let found = found.unwrap();
+        assert_eq!(found.status, Progress::Failed);
+        assert_eq!(found.error.as_deref(), Some("it broke"));
+        assert_eq!(found.error_detail.as_deref(), Some("503"));
+    }
+
+    #[tokio::test]
+    async fn a_receipt_wins_over_a_scheduler_that_is_behind() {
+        let behind = Some(recorded(v1::Phase::InProgress));
+        let found = of(Some(receipt(Outcome::Succeeded)), behind, None).await;
+        let found = found.unwrap();
+        assert_eq!(found.status, Progress::Succeeded);
+        assert_eq!(found.end_time, Some(DateTime::UNIX_EPOCH));
+        assert_eq!(found.operation_category, "unregisterApplication");
+        assert_eq!(found.webhooks.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn without_a_scheduler_the_registry_tells_what_it_knows() {
+        let waiting = of(None, None, Some(spec())).await.unwrap();
+        assert_eq!(waiting.status, Progress::InProgress);
+        let ended = of(Some(receipt(Outcome::Succeeded)), None, None).await;
+        let ended = ended.unwrap();
+        assert_eq!(ended.status, Progress::Succeeded);
+        for operation in [waiting, ended] {
+            assert_eq!(operation.operation_type, "Delete");
+            assert_eq!(operation.tenant, TENANT.parse().ok());
+        }
+        assert_eq!(of(None, None, None).await, None);
+    }
+}

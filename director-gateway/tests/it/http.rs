@@ -1,79 +1,43 @@
 //! The HTTP door as a client sees it.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use binnacle_boot::Shutdown;
-use binnacle_boot::database::{DatabaseUrl, Options};
-use binnacle_boot::grpc;
-use binnacle_proto::scheduler::v1::scheduler_service_client::SchedulerServiceClient;
-use binnacle_test_support::{Scratch, scratch};
-use director_gateway::graphql;
-use director_gateway::http::{BODY_LIMIT, Door, routes};
-use director_gateway::operations::Operations;
-use director_gateway::poll::Polls;
-use director_gateway::registry::Registry;
+use director_gateway::http::BODY_LIMIT;
 use reqwest::header::{ACCEPT, ALLOW, CONTENT_TYPE};
 use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
-/// A gateway's HTTP door on a free port, over a fresh SQLite file and with no scheduler around.
+use crate::support;
+
+/// A gateway as its clients see it, with the default tenant `test`. No scheduler is around.
 pub(crate) struct Gateway {
     pub(crate) client: Client,
-    pub(crate) operations: Operations,
-    pub(crate) registry: Registry,
-    address: SocketAddr,
-    shutdown: Shutdown,
-    _scratch: Scratch,
+    pub(crate) inside: support::Gateway,
+    base: String,
 }
 
 impl Gateway {
     pub(crate) async fn start() -> Self {
-        let scratch = scratch();
-        let shutdown = Shutdown::new();
-        let url = DatabaseUrl::Sqlite(scratch.path().to_owned());
-        let registry = Registry::open(&url, Options::default(), &shutdown)
-            .await
-            .unwrap();
-        let (operations, _) = Operations::start(registry.database().clone(), &shutdown);
-        let nobody = SchedulerServiceClient::new(grpc::channel(([127, 0, 0, 1], 1).into()));
-        registry.ensure_tenant("test").await.unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let options = graphql::Options {
-            public_url: format!("http://{address}"),
-            user: "u".into(),
-        };
-        let door = Door {
-            schema: graphql::schema(registry.clone(), operations.clone(), options),
-            polls: Polls::new(
-                registry.clone(),
-                operations.clone(),
-                nobody,
-                shutdown.clone(),
-            ),
-            registry: registry.clone(),
-            default_tenant: Some(Arc::from("test")),
-        };
-        shutdown.spawn(binnacle_boot::http::serve(
-            listener,
-            routes(door),
-            shutdown.clone(),
-        ));
+        Self::over(support::Gateway::sqlite().await).await
+    }
+
+    /// One on each database.
+    pub(crate) async fn on_both() -> [Self; 2] {
+        let postgres = support::Gateway::postgres().await;
+        [Self::start().await, Self::over(postgres).await]
+    }
+
+    async fn over(inside: support::Gateway) -> Self {
+        inside.tenants(&["test", "other"]).await;
         Self {
             client: Client::new(),
-            operations,
-            registry,
-            address,
-            shutdown,
-            _scratch: scratch,
+            base: inside.serve_by_default_to(Some("test")).await,
+            inside,
         }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}{path}", self.base)
     }
 
     /// Sends a body to `/graphql` as it is.
@@ -101,12 +65,6 @@ impl Gateway {
 
     pub(crate) async fn get(&self, path: &str) -> Response {
         self.client.get(self.url(path)).send().await.unwrap()
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        self.shutdown.trigger();
     }
 }
 

@@ -1,6 +1,7 @@
 //! A gateway of a test's own: the registry on a database, the schema, and a socket.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use async_graphql::Request;
 use binnacle_boot::database::{DatabaseUrl, Options};
@@ -8,17 +9,20 @@ use binnacle_boot::{Shutdown, grpc};
 use binnacle_proto::scheduler::v1::scheduler_service_client::SchedulerServiceClient;
 use binnacle_test_support::{Postgres, Scratch, scratch};
 use director_gateway::graphql::{self, Caller, GatewaySchema};
-use director_gateway::http::{Door, routes};
+use director_gateway::http::{Door, Metrics, routes};
 use director_gateway::operations::{Operations, Queue};
 use director_gateway::poll::Polls;
 use director_gateway::registry::Registry;
 use tokio::net::TcpListener;
 
+/// What the poll URLs of a gateway begin with, wherever it is served.
+pub(crate) const PUBLIC_URL: &str = "http://gateway.example";
+
 /// A gateway without the rest of the mesh.
 pub(crate) struct Gateway {
     pub(crate) registry: Registry,
     pub(crate) schema: GatewaySchema,
-    operations: Operations,
+    pub(crate) operations: Operations,
     shutdown: Shutdown,
     _queue: Queue,
     _scratch: Scratch,
@@ -55,7 +59,7 @@ impl Gateway {
             .unwrap();
         let (operations, queue) = Operations::start(registry.database().clone(), &shutdown);
         let options = graphql::Options {
-            public_url: "http://gateway.example".to_owned(),
+            public_url: PUBLIC_URL.to_owned(),
             user: "diff-user".to_owned(),
         };
         let schema = graphql::schema(registry.clone(), operations.clone(), options);
@@ -72,6 +76,12 @@ impl Gateway {
     /// Serves the door on a free port and gives the URL of its GraphQL. Requests without a tenant
     /// are in none.
     pub(crate) async fn serve(&self) -> String {
+        self.serve_by_default_to(None).await + "/graphql"
+    }
+
+    /// Serves the door on a free port and gives the beginning of its URLs. Requests without a
+    /// tenant are in the default one.
+    pub(crate) async fn serve_by_default_to(&self, default_tenant: Option<&str>) -> String {
         let (registry, shutdown) = (self.registry.clone(), self.shutdown.clone());
         let nobody = SchedulerServiceClient::new(grpc::channel(([127, 0, 0, 1], 1).into()));
         let polls = Polls::new(
@@ -84,10 +94,11 @@ impl Gateway {
             schema: self.schema.clone(),
             registry,
             polls,
-            default_tenant: None,
+            metrics: Metrics::register(&prometheus::Registry::new()).unwrap(),
+            default_tenant: default_tenant.map(Arc::from),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/graphql", listener.local_addr().unwrap());
+        let url = format!("http://{}", listener.local_addr().unwrap());
         let serving = binnacle_boot::http::serve(listener, routes(door), shutdown);
         self.shutdown.spawn(serving);
         url
