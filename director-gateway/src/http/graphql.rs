@@ -51,14 +51,14 @@ pub(super) async fn answer(
     }
 }
 
-async fn read(accepted: Option<Media>, parts: &Parts, body: Body) -> Result<Params, Answer> {
+async fn read(accepted: Option<Media>, parts: &Parts, body: Body) -> Result<Params, Box<Answer>> {
     let media = accepted.unwrap_or(Media::Json);
     let read = match parts.method {
         Method::GET => params::of_url(parts.uri.query()),
         Method::POST => params::of_body(&parts.headers, body).await,
         _ => {
             let message = "GraphQL takes GET and POST";
-            return Err(Answer::not_allowed(media, message, "GET, POST"));
+            return Err(Box::new(Answer::not_allowed(media, message, "GET, POST")));
         }
     };
     if accepted.is_none() {
@@ -67,9 +67,9 @@ async fn read(accepted: Option<Media>, parts: &Parts, body: Body) -> Result<Para
             "NOT_ACCEPTABLE",
             "the answer is application/json or application/graphql-response+json",
         );
-        return Err(Answer::bad(media, bad));
+        return Err(Box::new(Answer::bad(media, bad)));
     }
-    read.map_err(|bad| Answer::bad(media, bad))
+    read.map_err(|bad| Box::new(Answer::bad(media, bad)))
 }
 
 /// The request for the library, with its document parsed.
@@ -77,7 +77,7 @@ fn prepare(
     media: Media,
     method: &Method,
     params: Params,
-) -> Result<(OperationType, Request), Answer> {
+) -> Result<(OperationType, Request), Box<Answer>> {
     let largest = params.largest_variable();
     let Params {
         query,
@@ -85,14 +85,15 @@ fn prepare(
         variables,
     } = params;
     let document = guard::admit(&query, largest)
-        .map_err(|refusal| Answer::refused(media, refusal.into()))?
+        .map_err(|refusal| Box::new(Answer::refused(media, refusal.into())))?
         .document;
     let operation = operation_type(&document, operation_name.as_deref()).map_err(|message| {
-        Answer::refused(media, coded(message, "OPERATION_RESOLUTION_FAILURE"))
+        let error = coded(message, "OPERATION_RESOLUTION_FAILURE");
+        Box::new(Answer::refused(media, error))
     })?;
     if *method == Method::GET && operation != OperationType::Query {
         let message = format!("a {operation} has to be sent by POST");
-        return Err(Answer::not_allowed(media, &message, "POST"));
+        return Err(Box::new(Answer::not_allowed(media, &message, "POST")));
     }
     let variables = Variables::from_json(serde_json::Value::Object(variables));
     let mut request = Request::new(query).variables(variables);
