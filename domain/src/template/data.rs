@@ -195,7 +195,7 @@ pub(super) fn method(value: &Struct, name: &str) -> Option<Result<Value, String>
             )),
         }),
         (APPLICATION, "Sentinel" | "IsFormationParticipant") => Some(Err(format!(
-            "can't call method/function {name:?} with 0 results"
+            "function {name} has 0 return values; should be 1 or 2"
         ))),
         _ => None,
     }
@@ -260,7 +260,7 @@ fn application(application: &Json) -> Value {
                 ),
                 named(
                     ("Timestamp", "timestamp"),
-                    time(member(status, "timestamp")),
+                    time(member(status, "timestamp"), false),
                 ),
             ],
         ),
@@ -295,7 +295,7 @@ fn entity(application: &Json) -> Value {
     for (name, json) in ENTITY_TIMES {
         let value = match member(application, json) {
             Json::Null => Value::Ptr(Err(TIMESTAMP)),
-            given => time(given),
+            given => time(given, true),
         };
         fields.push(named((name, json), value));
     }
@@ -321,10 +321,14 @@ fn texts(value: &Json) -> BTreeMap<Rc<str>, Value> {
         .collect()
 }
 
-fn time(value: &Json) -> Value {
+fn time(value: &Json, pointer: bool) -> Value {
     let text = value.as_str().unwrap_or("0001-01-01T00:00:00Z").to_owned();
     let parsed = chrono::DateTime::parse_from_rfc3339(&text).ok();
-    Value::Time(Rc::new(Time { text, parsed }))
+    Value::Time(Rc::new(Time {
+        text,
+        parsed,
+        pointer,
+    }))
 }
 
 impl Time {

@@ -144,7 +144,7 @@ impl<'t> State<'t> {
             None => {
                 let known = match &receiver.value {
                     Value::Ptr(Err(kind)) => super::data::has_field(kind, name),
-                    _ => false,
+                    _ => true,
                 };
                 return if known {
                     error(format!("nil pointer evaluating {kind}.{name}"))

@@ -248,7 +248,7 @@ impl<'t> State<'t> {
 
     /// What a range goes over: keys and elements.
     fn turns(&mut self, value: &Val, branch: &Branch<'_>) -> Result<Vec<(Value, Val)>, Stop> {
-        let target = value.value.pointee().unwrap_or(Value::Invalid);
+        let target = value.value.pointee().unwrap_or_else(|| value.value.clone());
         if let Some(count) = target.as_int().or(match target {
             Value::Byte(byte) => Some(i64::from(byte)),
             _ => None,
@@ -365,9 +365,9 @@ impl<'t> State<'t> {
     }
 
     fn print(&mut self, value: &Val) -> Result<(), Stop> {
-        let target = match &value.value {
-            Value::Ptr(Ok(target)) => Value::Struct(target.clone()),
-            other => other.clone(),
+        let target = match value.interface {
+            None => value.value.printable(),
+            Some(_) => value.value.clone(),
         };
         if let Value::Invalid = target {
             return Ok(self.output.push("<no value>", Trust::Author, false)?);

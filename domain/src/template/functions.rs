@@ -15,6 +15,7 @@ mod paths;
 mod regexes;
 mod strings;
 mod versions;
+mod wrapping;
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -184,6 +185,7 @@ static TABLE: LazyLock<HashMap<&'static str, &'static Function>> = LazyLock::new
         builtin::TABLE,
         strings::TABLE,
         cases::TABLE,
+        wrapping::TABLE,
         regexes::TABLE,
         paths::TABLE,
         versions::TABLE,

@@ -2,6 +2,8 @@
 
 mod path;
 
+use std::fmt::Write as _;
+
 pub(crate) use path::{find, set};
 
 /// A JSON value.
@@ -34,6 +36,27 @@ impl Json {
 /// Whether Go's decoder takes a member for the field of this name.
 pub(crate) fn same_name(member: &str, field: &str) -> bool {
     fold(member) == fold(field)
+}
+
+/// The text without the blanks between its values, and with `<`, `>` and `&` escaped if wanted.
+pub(crate) fn compacted(text: &str, escapes_html: bool) -> String {
+    let mut compact = String::with_capacity(text.len());
+    let (mut in_string, mut escaped) = (false, false);
+    for c in text.chars() {
+        match c {
+            ' ' | '\t' | '\r' | '\n' if !in_string => continue,
+            '<' | '>' | '&' if escapes_html => _ = write!(compact, "\\u{:04x}", u32::from(c)),
+            c => compact.push(c),
+        }
+        if escaped {
+            escaped = false;
+        } else if in_string && c == '\\' {
+            escaped = true;
+        } else if c == '"' {
+            in_string = !in_string;
+        }
+    }
+    compact
 }
 
 /// Lower case, with the two letters beyond ASCII that fold into it.
@@ -82,8 +105,12 @@ impl Parser<'_> {
     }
 
     fn unexpected(&self, context: &str) -> String {
-        let Some(byte) = self.peek() else {
-            return "unexpected end of JSON input".to_owned();
+        // Go's scanner takes the end for a space, which only some places cannot bear.
+        let within = context.contains("literal ") || context.contains("escape");
+        let byte = match self.peek() {
+            Some(byte) => byte,
+            None if within || context.ends_with("numeric literal") => b' ',
+            None => return "unexpected end of JSON input".to_owned(),
         };
         let shown = match byte {
             b'\'' => r"'\''".to_owned(),

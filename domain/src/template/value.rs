@@ -80,6 +80,8 @@ pub(super) struct Time {
     /// RFC 3339, as it was given.
     pub text: String,
     pub parsed: Option<chrono::DateTime<chrono::FixedOffset>>,
+    /// It is held by a pointer.
+    pub pointer: bool,
 }
 
 /// What Go's reflection calls kinds.
@@ -194,13 +196,14 @@ impl Value {
     }
 
     /// The kind's name as `reflect.Kind` prints it.
-    pub(super) const fn kind_name(&self) -> &'static str {
+    pub(super) fn kind_name(&self) -> &'static str {
         match self {
             Self::Int(_) => "int",
             Self::Int64(_) => "int64",
             Self::Byte(_) => "uint8",
             Self::Float(_) | Self::Whole(_) => "float64",
             Self::Complex(..) => "complex128",
+            Self::Time(time) if time.pointer => "ptr",
             _ => match self.kind() {
                 Kind::Bool => "bool",
                 Kind::String => "string",
@@ -231,6 +234,7 @@ impl Value {
             Self::Struct(value) => value.kind,
             Self::Ptr(Ok(value)) => return format!("*{}", value.kind),
             Self::Ptr(Err(kind)) => return format!("*{kind}"),
+            Self::Time(time) if time.pointer => "*graphql.Timestamp",
             Self::Time(_) => "graphql.Timestamp",
             number => number.kind_name(),
         };
@@ -242,6 +246,18 @@ impl Value {
         match self {
             Self::Str(text) | Self::Escaped(text) | Self::Named(_, text) => Some(text),
             _ => None,
+        }
+    }
+
+    /// The value as a template prints it: a pointer to a struct gives way to the struct.
+    pub(super) fn printable(&self) -> Self {
+        match self {
+            Self::Ptr(Ok(value)) => Self::Struct(value.clone()),
+            Self::Time(time) if time.pointer => Self::Time(Rc::new(Time {
+                pointer: false,
+                ..Time::clone(time)
+            })),
+            value => value.clone(),
         }
     }
 

@@ -140,10 +140,14 @@ fn headers(
     data: &Data,
     correlation_id: Option<&str>,
 ) -> Result<Vec<(String, String)>, Error> {
-    let mut headers = match &webhook.header_template {
+    let rendered = match &webhook.header_template {
         Some(template) => super::rendered::headers(template, data).map_err(Error::Headers)?,
-        None => BTreeMap::new(),
+        None => None,
     };
+    let rendered = rendered.into_iter().flatten();
+    let mut headers: BTreeMap<String, Vec<String>> = rendered
+        .map(|(name, values)| (name, values.unwrap_or_default()))
+        .collect();
     let key = webhook.correlation_id_key.as_deref().unwrap_or_default();
     let id = correlation_id.unwrap_or_default();
     if !key.is_empty() && !id.is_empty() {

@@ -124,30 +124,32 @@ pub(crate) fn body(template: &str, data: &Data) -> Result<String, Rendering> {
     Ok(text.trim_matches([' ', '\t', '\r', '\n']).to_owned())
 }
 
+/// Headers by their names. A null stands for no values, and for no headers.
+pub(crate) type Headers = Option<BTreeMap<String, Option<Vec<String>>>>;
+
 /// The headers that a header template renders to, an object of lists of strings.
-pub(crate) fn headers(
-    template: &str,
-    data: &Data,
-) -> Result<BTreeMap<String, Vec<String>>, Rendering> {
+pub(crate) fn headers(template: &str, data: &Data) -> Result<Headers, Rendering> {
     let text = template::render_json(template, data)?;
     let members = match json::parse(&text).map_err(Rendering::Shape)? {
         Json::Object(members) => members,
-        Json::Null => Vec::new(),
+        Json::Null => return Ok(None),
         other => return Err(wrong_type(&other, "value", "http.Header")),
     };
     let mut headers = BTreeMap::new();
     for (name, value) in members {
         let values = match value {
-            Json::Array(items) => items
-                .iter()
-                .map(header_value)
-                .collect::<Result<Vec<_>, _>>()?,
-            Json::Null => Vec::new(),
+            Json::Array(items) => Some(
+                items
+                    .iter()
+                    .map(header_value)
+                    .collect::<Result<Vec<_>, _>>()?,
+            ),
+            Json::Null => None,
             other => return Err(wrong_type(&other, "value", "[]string")),
         };
         headers.insert(name, values);
     }
-    Ok(headers)
+    Ok(Some(headers))
 }
 
 fn header_value(value: &Json) -> Result<String, Rendering> {

@@ -68,10 +68,13 @@ fn callee(call: &Call<'_>) -> Result<Value, String> {
 
 /// The text that the escaping functions work on.
 fn operands(call: &Call<'_>) -> Result<String, String> {
-    let printed = match call.args.as_slice() {
-        [value] if value.is_none() => return Ok("<no value>".to_owned()),
-        values => print::sprint(values, call.work)?,
-    };
+    if let [value] = call.args.as_slice()
+        && value.is_none()
+    {
+        return Ok("<no value>".to_owned());
+    }
+    let shown = call.args.iter().map(Value::printable);
+    let printed = print::sprint(&shown.collect::<Vec<_>>(), call.work)?;
     call.nils.set(printed.nils);
     Ok(printed.text)
 }

@@ -4,7 +4,7 @@ use super::encoding;
 use super::{Call, Function, Type, escaping, fixed, variadic};
 use crate::template::json::{self, Json};
 use crate::template::value::Value;
-use crate::template::{print, quote};
+use crate::template::{float, print, quote};
 
 pub(super) static TABLE: &[Function] = &[
     fixed("contains", &[Type::Raw, Type::String], |call| {
@@ -58,12 +58,12 @@ fn copy(text: &str, path: &str) -> String {
 /// What was found, as text: a string without its quotes, a null as nothing.
 fn shown(found: &str) -> String {
     match json::parse(found) {
-        Ok(Json::String(text)) => text,
         Ok(Json::Null) => String::new(),
-        Ok(Json::Number(text)) => match text.parse::<f64>() {
-            Ok(value) if text.contains(['e', 'E']) => encoding::number(value),
-            _ => text,
-        },
+        Ok(Json::Number(text)) if text.contains(['.', 'e', 'E']) => {
+            let number = text.parse().unwrap_or(f64::NAN);
+            float::format(number, 'f', None)
+        }
+        Ok(Json::String(text) | Json::Number(text)) => text,
         _ => found.to_owned(),
     }
 }

@@ -58,6 +58,7 @@ fn moment(time: DateTime<Utc>) -> Value {
     Value::Time(Rc::new(Time {
         text,
         parsed: Some(time.fixed_offset()),
+        pointer: false,
     }))
 }
 

@@ -31,7 +31,7 @@ pub(super) static TABLE: &[Function] = &[
         to_json(call, Style::Raw)
     })),
     escaping(fixed("toPrettyJson", &[ANY], |call| {
-        to_json(call, Style::Pretty)
+        to_json(call, Style::Pretty).or_else(|_| call.done(""))
     })),
     escaping(fixed("mustToPrettyJson", &[ANY], |call| {
         to_json(call, Style::Pretty)
@@ -122,7 +122,7 @@ fn encode(call: &Call<'_>, of: (&Value, &mut String), style: Style) -> Result<()
             out.push_str(&json_string(&STANDARD.encode(bytes), false));
         }
         Value::Raw(text) => match json::parse(text) {
-            Ok(json) => out.push_str(&json.to_string()),
+            Ok(_) => out.push_str(&json::compacted(text, escapes)),
             Err(error) => {
                 return Err(format!(
                     "json: error calling MarshalJSON for type json.RawMessage: {error}"
@@ -210,11 +210,6 @@ pub(crate) fn json_string(text: &str, escapes_html: bool) -> String {
     }
     json.push('"');
     json
-}
-
-/// A number as Go's encoder writes it.
-pub(super) fn number(value: f64) -> String {
-    float::json(value)
 }
 
 fn indented(value: &Json, depth: usize) -> String {

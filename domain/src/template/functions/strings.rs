@@ -64,14 +64,14 @@ pub(super) static TABLE: &[Function] = &[
         call.done(quoted.join(" "))
     })),
     variadic("squote", &[ANY], |call| {
-        let quoted = texts(call)?
+        let quoted = displayed(call)?
             .iter()
             .map(|text| format!("'{text}'"))
             .collect::<Vec<_>>();
         call.done(quoted.join(" "))
     }),
     variadic("cat", &[ANY], |call| {
-        let text = texts(call)?.join(" ");
+        let text = displayed(call)?.join(" ");
         call.done(text)
     }),
     fixed("toString", &[ANY], |call| {
@@ -92,25 +92,6 @@ pub(super) static TABLE: &[Function] = &[
         call.work.charge(call.text(1).len() + parts.len())?;
         Ok(Value::strings(parts))
     }),
-    fixed("abbrev", &[INT, STRING], |call| {
-        call.done(abbreviate(
-            call.text(1),
-            0,
-            usize::try_from(call.int(0)).unwrap_or(0),
-        ))
-    }),
-    fixed("abbrevboth", &[INT, INT, STRING], |call| {
-        let (left, right) = (call.int(0), call.int(1));
-        if right < 4 || (left > 0 && right < 7) {
-            return Ok(call.arg(2).clone());
-        }
-        let width = usize::try_from(right).unwrap_or(0);
-        call.done(abbreviate(
-            call.text(2),
-            usize::try_from(left).unwrap_or(0),
-            width,
-        ))
-    }),
     fixed("initials", &[STRING], |call| {
         call.done(
             call.text(0)
@@ -118,19 +99,6 @@ pub(super) static TABLE: &[Function] = &[
                 .filter_map(|word| word.chars().next())
                 .collect::<String>(),
         )
-    }),
-    fixed("wrap", &[INT, STRING], |call| {
-        let wrapped = wrap(call, (call.int(0), call.text(1)), ("\n", false))?;
-        call.done(wrapped)
-    }),
-    fixed("wrapWith", &[INT, STRING, STRING], |call| {
-        let newline = if call.text(1).is_empty() {
-            "\n"
-        } else {
-            call.text(1)
-        };
-        let wrapped = wrap(call, (call.int(0), call.text(2)), (newline, true))?;
-        call.done(wrapped)
     }),
 ];
 
@@ -297,63 +265,6 @@ fn split(call: &Call<'_>, limit: Option<i64>) -> Result<Value, String> {
     )))
 }
 
-/// `Abbreviate` of the library that sprig uses.
-fn abbreviate(text: &str, offset: usize, width: usize) -> String {
-    if width < 4 || text.len() <= width {
-        return text.to_owned();
-    }
-    let cut = |start: usize, end: usize| {
-        String::from_utf8_lossy(&text.as_bytes()[start..end]).into_owned()
-    };
-    let room = width - 3;
-    let mut offset = offset.min(text.len());
-    if text.len() - offset < room {
-        offset = text.len() - room;
-    }
-    if offset <= 4 {
-        return format!("{}...", cut(0, room));
-    }
-    if width < 7 {
-        return String::new();
-    }
-    if offset + room < text.len() {
-        return format!("...{}", abbreviate(&cut(offset, text.len()), 0, room));
-    }
-    format!("...{}", cut(text.len() - room, text.len()))
-}
-
-fn wrap(
-    call: &Call<'_>,
-    (width, text): (i64, &str),
-    (newline, breaks_words): (&str, bool),
-) -> Result<String, String> {
-    let width = usize::try_from(width).unwrap_or(1).max(1);
-    let bytes = text.as_bytes();
-    let mut wrapped: Vec<u8> = Vec::new();
-    let mut at = 0;
-    while bytes.len() - at > width {
-        call.work.charge(width.min(bytes.len()) + newline.len())?;
-        if bytes[at] == b' ' {
-            at += 1;
-            continue;
-        }
-        let window = &bytes[at..=at + width];
-        let (end, next) = match window.iter().rposition(|byte| *byte == b' ') {
-            Some(space) => (at + space, at + space + 1),
-            None if breaks_words => (at + width, at + width),
-            None => match bytes[at + width..].iter().position(|byte| *byte == b' ') {
-                Some(space) => (at + width + space, at + width + space + 1),
-                None => break,
-            },
-        };
-        wrapped.extend_from_slice(&bytes[at..end]);
-        wrapped.extend_from_slice(newline.as_bytes());
-        at = next;
-    }
-    wrapped.extend_from_slice(&bytes[at..]);
-    Ok(String::from_utf8_lossy(&wrapped).into_owned())
-}
-
 /// A value as sprig makes a text of it.
 pub(super) fn text_of(call: &Call<'_>, value: &Value) -> Result<String, String> {
     if let Some(text) = value.text() {
@@ -371,6 +282,17 @@ pub(super) fn text_of(call: &Call<'_>, value: &Value) -> Result<String, String> 
 fn texts(call: &Call<'_>) -> Result<Vec<String>, String> {
     let given = call.args.iter().filter(|value| !value.is_none());
     given.map(|value| text_of(call, value)).collect()
+}
+
+/// All arguments that are not nil, as `%v` prints them.
+fn displayed(call: &Call<'_>) -> Result<Vec<String>, String> {
+    let given = call.args.iter().filter(|value| !value.is_none());
+    let display = |value: &Value| {
+        let printed = print::display(value, call.work)?;
+        call.nils.set(call.nils.get() || printed.nils);
+        Ok(printed.text)
+    };
+    given.map(display).collect()
 }
 
 /// The texts of the elements of a list, or of the value that is no list.

@@ -17,7 +17,12 @@ impl Printer<'_> {
             _ if is_go => ("{", "}", ", "),
             _ => ("{", "}", " "),
         };
-        if let Value::Ptr(Ok(_)) = value {
+        let is_pointer = match value {
+            Value::Ptr(Ok(_)) => true,
+            Value::Time(time) => time.pointer,
+            _ => false,
+        };
+        if is_pointer {
             self.push("&")?;
         }
         if is_go {
@@ -54,7 +59,7 @@ impl Printer<'_> {
                     }
                     // Go prints the address of a struct behind a pointer; here it is its value.
                     let inner = match &field.value {
-                        Value::Ptr(Ok(inner)) => Value::Struct(inner.clone()),
+                        inner @ (Value::Ptr(Ok(_)) | Value::Time(_)) => inner.printable(),
                         other => other.clone(),
                     };
                     self.inner(verb, spec, &inner)?;
