@@ -15,6 +15,8 @@ pub(crate) use option::{Auth, CallArgs, DatabaseArgs, RegistryArgs};
 pub(crate) use role::{ExecutorArgs, GatewayArgs, OperationsServiceArgs, SchedulerArgs, UpArgs};
 use uuid::Uuid;
 
+use crate::bench::BenchArgs;
+
 /// Durable asynchronous operations for a registry of applications.
 ///
 /// A GraphQL mutation with `mode: ASYNC` returns at once with a URL to poll; Binnacle drives the
@@ -51,6 +53,12 @@ pub(crate) enum Command {
     /// that takes some seconds to clean up; registers an application with a webhook, unregisters
     /// it asynchronously, shows how that goes on and ends with the timeline.
     Demo(DemoArgs),
+    /// Measure how fast it is on this machine
+    ///
+    /// Clients ask at the front door as fast as they are answered, or at a fixed rate, and an
+    /// external system answers the webhooks; throughput, latency and costs are shown beside what
+    /// the database can do by itself.
+    Bench(Box<BenchArgs>),
     /// Run the gateway alone: GraphQL, poll URLs, the registry
     Gateway(Box<GatewayArgs>),
     /// Run a scheduler alone: the record of operations

@@ -1,5 +1,6 @@
 //! The one binary: every role, all of them at once, and the commands that look at them.
 
+mod bench;
 mod cli;
 mod config_file;
 mod demo;
@@ -12,6 +13,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use bench::BenchArgs;
 use binnacle_boot::telemetry;
 use clap::error::ErrorKind;
 use cli::{Cli, Command, OperationsArgs};
@@ -67,6 +69,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 async fn execute(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Up(args) => with_logs(args.common.log.options(), role::up(*args)).await,
+        Command::Bench(args) => with_logs(BenchArgs::log_options(), bench::run(*args)).await,
         Command::Demo(args) => with_logs(args.log.options(), demo::run(args.keep)).await,
         Command::Gateway(args) => with_logs(args.common.log.options(), role::gateway(*args)).await,
         Command::Scheduler(args) => {
