@@ -225,8 +225,9 @@ impl Operation {
             .collect();
         let mut rows = Vec::with_capacity(open.len());
         for index in open {
-            if matches!(self.webhooks[index].state, WebhookState::Waiting { .. }) {
-                if self.deadline_of(index, now) <= now {
+            if let WebhookState::Waiting { from } = self.webhooks[index].state {
+                // Given up before it was due, so nobody can have sent it.
+                if self.deadline_of(index, from) <= from {
                     continue;
                 }
                 self.sent(index, now, now);

@@ -1,3 +1,5 @@
-//! Tests of the pure core against recorded behaviour.
+//! Tests of the pure core: the operation machine, and templates against recorded behaviour.
 
+mod operation;
+mod operation_histories;
 mod templates;
