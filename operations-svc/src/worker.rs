@@ -42,6 +42,9 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// How long the last saves may take after that.
 const LAST_SAVES: Duration = Duration::from_secs(2);
 
+/// How long an operation that cannot be read is left alone; another version may read it.
+const UNREADABLE: Duration = Duration::from_mins(1);
+
 pub(crate) struct Worker {
     capacity: usize,
     held: HashMap<OperationId, Box<Held>>,
@@ -380,9 +383,6 @@ impl Worker {
         self.held.insert(held.id(), held);
     }
 }
-
-/// How long an operation that cannot be read is left alone; another version may read it.
-const UNREADABLE: Duration = Duration::from_secs(60);
 
 async fn wake(moment: Option<Instant>) {
     match moment {

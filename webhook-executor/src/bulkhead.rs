@@ -34,13 +34,12 @@ impl Bulkhead {
 
     fn visit(&self, destination: &str) -> Visit<'_> {
         let mut destinations = self.lock();
-        let room = match destinations.get(destination) {
-            Some(room) => room.clone(),
-            None => {
-                let room = Arc::new(Semaphore::new(self.per_destination));
-                destinations.insert(destination.to_owned(), room.clone());
-                room
-            }
+        let room = if let Some(room) = destinations.get(destination) {
+            room.clone()
+        } else {
+            let room = Arc::new(Semaphore::new(self.per_destination));
+            destinations.insert(destination.to_owned(), room.clone());
+            room
         };
         Visit {
             bulkhead: self,

@@ -90,8 +90,8 @@ fn send(operation: &mut Operation, now: Time) -> Send {
     };
     let until = now + TimeDelta::seconds(30);
     let webhook = send.webhook;
-    let sent = operation.record(Event::Sent { webhook, until }, now);
-    assert_eq!(sent, Recorded::Changed(None));
+    let recorded = operation.record(Event::Sent { webhook, until }, now);
+    assert_eq!(recorded, Recorded::Changed(None));
     send
 }
 

@@ -11,7 +11,7 @@ use binnacle_proto::scheduler::v1::{
 use futures::StreamExt;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use super::{End, FAREWELL, LinkId, MAX_FRAME_BYTES, MAX_ITEMS};
 
@@ -69,7 +69,11 @@ async fn open(
         Err(status) => {
             // The connection holds the other end, and would wait for words for ever.
             outbox.close();
-            tracing::debug!(%address, %status, "a scheduler cannot be reached");
+            if status.code() == Code::FailedPrecondition {
+                tracing::error!(%address, %status, "a scheduler does not take this worker");
+            } else {
+                tracing::debug!(%address, %status, "a scheduler cannot be reached");
+            }
             return false;
         }
     };

@@ -1,5 +1,7 @@
 //! The worker against scripted peers that speak the contracts.
 
+#![cfg(test)]
+
 mod identity;
 mod lifecycle;
 mod peers;

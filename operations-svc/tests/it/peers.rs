@@ -58,6 +58,14 @@ impl<Q, A> Stream<Q, A> {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the peers end with the test's runtime"
+)]
+fn background<F: Future<Output: Send> + Send + 'static>(task: F) -> JoinHandle<F::Output> {
+    tokio::spawn(task)
+}
+
 type Opened<Q, A> = mpsc::Sender<Stream<Q, A>>;
 type Answers<A> = ReceiverStream<Result<A, Status>>;
 
@@ -222,11 +230,11 @@ impl Mesh {
         let [first, second, third] = listeners.map(TcpListenerStream::new);
         let server = tonic::transport::Server::builder;
         let service = SchedulerServiceServer::new(Scheduler(opened));
-        tokio::task::spawn(server().add_service(service).serve_with_incoming(first));
+        background(server().add_service(service).serve_with_incoming(first));
         let service = ExecutorServiceServer::new(Executor(opened_too));
-        tokio::task::spawn(server().add_service(service).serve_with_incoming(second));
+        background(server().add_service(service).serve_with_incoming(second));
         let service = DirectorServiceServer::new(registry.clone());
-        tokio::task::spawn(server().add_service(service).serve_with_incoming(third));
+        background(server().add_service(service).serve_with_incoming(third));
 
         let directory = tempfile::tempdir().unwrap();
         let [at_schedulers, at_executors, at_directors] = addresses;
@@ -245,7 +253,7 @@ impl Mesh {
             registry,
             context,
             config,
-            worker: tokio::task::spawn(run),
+            worker: background(run),
             _directory: directory,
         }
     }
@@ -306,7 +314,7 @@ impl Mesh {
         let run = operations_svc::run(self.config.clone(), listener().await, context.clone());
         Self {
             context,
-            worker: tokio::task::spawn(run),
+            worker: background(run),
             ..self
         }
     }

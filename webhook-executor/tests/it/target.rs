@@ -37,6 +37,16 @@ pub(crate) struct Target {
     accepting: JoinHandle<()>,
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is started here ends with the test's runtime"
+)]
+pub(crate) fn background<F: Future<Output: Send> + Send + 'static>(
+    task: F,
+) -> JoinHandle<F::Output> {
+    tokio::spawn(task)
+}
+
 struct State {
     script: Mutex<Vec<Value>>,
     arrived: watch::Sender<Vec<Arrived>>,
@@ -62,9 +72,9 @@ impl Target {
             closed: watch::Sender::default(),
         });
         let shared = state.clone();
-        let accepting = tokio::task::spawn(async move {
+        let accepting = background(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::task::spawn(serve(stream, shared.clone()));
+                background(serve(stream, shared.clone()));
             }
         });
         Self {
@@ -228,7 +238,7 @@ fn head(entry: &Value) -> String {
     let mut head = format!("HTTP/1.1 {status} {reason}\r\n");
     for header in entry["headers"].as_array().into_iter().flatten() {
         let (name, value) = (header[0].as_str().unwrap(), header[1].as_str().unwrap());
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head.extend([name, ": ", value, "\r\n"]);
     }
     if entry["gzip"] == true {
         head.push_str("Content-Encoding: gzip\r\n");
@@ -239,7 +249,8 @@ fn head(entry: &Value) -> String {
     } else if entry["no_length"] == true {
         head.push_str("Connection: close\r\n");
     } else if !bodiless {
-        head.push_str(&format!("Content-Length: {}\r\n", body(entry).len()));
+        let length = body(entry).len().to_string();
+        head.extend(["Content-Length: ", &length, "\r\n"]);
     }
     head.push_str("\r\n");
     head

@@ -14,6 +14,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 use webhook_executor::Config;
 
+use crate::target::background;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) const OPERATION: &str = "018f0000-0000-7000-8000-000000000001";
@@ -38,7 +40,7 @@ impl Executor {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let context = Context::new();
-        tokio::task::spawn(webhook_executor::run(config, listener, context.clone()));
+        background(webhook_executor::run(config, listener, context.clone()));
         Self { address, context }
     }
 
