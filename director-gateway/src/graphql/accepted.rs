@@ -13,19 +13,22 @@ pub struct Accepted(Arc<Mutex<Vec<Started>>>);
 #[derive(Clone, Debug)]
 struct Started {
     operation: Uuid,
-    /// Where to ask for the state of the resource.
+    /// Where to ask for the operation.
     location: String,
+    /// Where to ask for the state of the resource.
+    resource_location: String,
 }
 
 impl Accepted {
-    /// Notes an operation with the poll URL of its resource.
-    pub fn push(&self, operation: Uuid, location: String) {
+    /// Notes an operation on an application of the registry at `public_url`.
+    pub fn push(&self, public_url: &str, operation: Uuid, application: Uuid) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(Started {
                 operation,
-                location,
+                location: format!("{public_url}/operations/{operation}"),
+                resource_location: format!("{public_url}/last_operation/application/{application}"),
             });
     }
 
@@ -37,7 +40,7 @@ impl Accepted {
         }
         let locations = started
             .iter()
-            .map(|one| Value::from(one.location.as_str()))
+            .map(|one| Value::from(one.resource_location.as_str()))
             .collect();
         let operations = started.iter().map(|one| {
             Value::Object(IndexMap::from([

@@ -95,6 +95,6 @@ pub(crate) async fn register(
 
 fn note(ctx: &Context<'_>, operation: Uuid, application: Uuid) {
     let public_url = &ctx.data_unchecked::<Options>().public_url;
-    let location = format!("{public_url}/last_operation/application/{application}");
-    ctx.data_unchecked::<Accepted>().push(operation, location);
+    ctx.data_unchecked::<Accepted>()
+        .push(public_url, operation, application);
 }
