@@ -61,10 +61,7 @@ impl Data {
                 ..field("Application", application)
             },
             field("TenantID", text(member(object, "TenantID"))),
-            field(
-                "Headers",
-                Value::StrMap(Rc::new(texts(member(object, "Headers")))),
-            ),
+            field("Headers", texts(member(object, "Headers"))),
         ];
         Self {
             root: structure("webhook.ApplicationLifecycleWebhookRequestObject", fields),
@@ -314,11 +311,12 @@ fn optional(value: &Json) -> Value {
     Value::StrPtr(value.as_str().map(Into::into))
 }
 
-fn texts(value: &Json) -> BTreeMap<Rc<str>, Value> {
-    let members = value.as_object().into_iter().flatten();
-    members
-        .map(|(name, value)| (Rc::from(name.as_str()), text(value)))
-        .collect()
+fn texts(value: &Json) -> Value {
+    let Some(members) = value.as_object() else {
+        return Value::NilStrMap;
+    };
+    let member = |(name, value): (&String, &Json)| (Rc::from(name.as_str()), text(value));
+    Value::StrMap(Rc::new(members.iter().map(member).collect()))
 }
 
 fn time(value: &Json, pointer: bool) -> Value {

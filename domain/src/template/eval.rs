@@ -169,7 +169,7 @@ impl<'t> State<'t> {
                     }
                 })
             }
-            Value::Map(_) | Value::StrMap(_) => {
+            Value::Map(_) | Value::StrMap(_) | Value::NilStrMap => {
                 if !args.is_empty() {
                     return error(format!("{name} is not a method but has arguments"));
                 }

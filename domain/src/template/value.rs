@@ -42,6 +42,8 @@ pub(super) enum Value {
     Map(Rc<Map>),
     /// `map[string]string`.
     StrMap(Rc<BTreeMap<Rc<str>, Value>>),
+    /// A nil `map[string]string`, which reads as an empty one but is null in JSON.
+    NilStrMap,
     Struct(Rc<Struct>),
     /// A pointer to a struct, of this type where it is nil.
     Ptr(Result<Rc<Struct>, &'static str>),
@@ -189,7 +191,7 @@ impl Value {
             Self::Bytes(_) | Self::Raw(_) | Self::List(_) | Self::Strings(_) | Self::Ints(_) => {
                 Kind::Slice
             }
-            Self::Map(_) | Self::StrMap(_) => Kind::Map,
+            Self::Map(_) | Self::StrMap(_) | Self::NilStrMap => Kind::Map,
             Self::Struct(_) | Self::Time(_) => Kind::Struct,
             Self::StrPtr(_) | Self::Ptr(_) => Kind::Ptr,
         }
@@ -230,7 +232,7 @@ impl Value {
             Self::Strings(_) => "[]string",
             Self::Ints(_) => "[]int",
             Self::Map(_) => "map[string]interface {}",
-            Self::StrMap(_) => "map[string]string",
+            Self::StrMap(_) | Self::NilStrMap => "map[string]string",
             Self::Struct(value) => value.kind,
             Self::Ptr(Ok(value)) => return format!("*{}", value.kind),
             Self::Ptr(Err(kind)) => return format!("*{kind}"),
@@ -273,7 +275,7 @@ impl Value {
     pub(super) fn is_nil(&self) -> bool {
         matches!(
             self,
-            Self::Invalid | Self::Nil | Self::StrPtr(None) | Self::Ptr(Err(_))
+            Self::Invalid | Self::Nil | Self::NilStrMap | Self::StrPtr(None) | Self::Ptr(Err(_))
         )
     }
 
@@ -304,6 +306,7 @@ impl Value {
             Self::Ints(items) => Some(items.len()),
             Self::Map(map) => Some(map.0.borrow().len()),
             Self::StrMap(map) => Some(map.len()),
+            Self::NilStrMap => Some(0),
             _ => None,
         }
     }
@@ -326,6 +329,7 @@ impl Value {
         match self {
             Self::Map(map) => Some(map.0.borrow().iter().map(pair).collect()),
             Self::StrMap(map) => Some(map.iter().map(pair).collect()),
+            Self::NilStrMap => Some(Vec::new()),
             _ => None,
         }
     }

@@ -102,7 +102,11 @@ fn encode(call: &Call<'_>, of: (&Value, &mut String), style: Style) -> Result<()
     call.work.charge(STEP + value.len().unwrap_or(0))?;
     call.work.enter()?;
     match value {
-        Value::Invalid | Value::Nil | Value::StrPtr(None) | Value::Ptr(Err(_)) => {
+        Value::Invalid
+        | Value::Nil
+        | Value::NilStrMap
+        | Value::StrPtr(None)
+        | Value::Ptr(Err(_)) => {
             out.push_str("null");
         }
         Value::Bool(flag) => out.push_str(&flag.to_string()),
@@ -138,24 +142,27 @@ fn encode(call: &Call<'_>, of: (&Value, &mut String), style: Style) -> Result<()
                 .map(|field| (field.json.to_owned(), field.value.clone()));
             encode_members(call, (members.collect(), out), style)?;
         }
-        value => match (value.members(), value.items()) {
-            (Some(members), _) => {
-                let members = members
-                    .into_iter()
-                    .map(|(key, value)| (key.to_string(), value));
-                encode_members(call, (members.collect(), out), style)?;
-            }
-            (None, items) => {
-                out.push('[');
-                for (index, item) in items.unwrap_or_default().iter().enumerate() {
-                    out.push_str(if index > 0 { "," } else { "" });
-                    encode(call, (item, out), style)?;
-                }
-                out.push(']');
-            }
-        },
+        value => encode_parts(call, (value, out), style)?,
     }
     call.work.leave();
+    Ok(())
+}
+
+/// A map or a slice.
+fn encode_parts(call: &Call<'_>, of: (&Value, &mut String), style: Style) -> Result<(), String> {
+    let (value, out) = of;
+    if let Some(members) = value.members() {
+        let members = members
+            .into_iter()
+            .map(|(key, value)| (key.to_string(), value));
+        return encode_members(call, (members.collect(), out), style);
+    }
+    out.push('[');
+    for (index, item) in value.items().unwrap_or_default().iter().enumerate() {
+        out.push_str(if index > 0 { "," } else { "" });
+        encode(call, (item, out), style)?;
+    }
+    out.push(']');
     Ok(())
 }
 
