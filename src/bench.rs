@@ -29,7 +29,7 @@ mod workload;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 pub(crate) use args::BenchArgs;
 use args::{Settings, Workload};
 use binnacle_boot::Shutdown;
@@ -60,10 +60,7 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
     let mut sites = Vec::new();
     let measured = tokio::select! {
         measured = Box::pin(measure(&args, &directory, (&report, &progress), &mut sites)) => measured,
-        () = stop.cancelled() => {
-            progress.begin("Interrupted; this is what was measured so far.");
-            Ok(())
-        }
+        () = stop.cancelled() => Err(anyhow!("interrupted; the figures are those so far")),
     };
     let mut cleaned = Ok(());
     for site in &sites {
@@ -71,7 +68,10 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
             cleaned = server.clean().await;
         }
     }
-    say(&report.text())?;
+    let text = report.text();
+    if !text.is_empty() {
+        say(&text)?;
+    }
     if let Some(file) = &args.json {
         report.write_json(file)?;
     }

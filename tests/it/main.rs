@@ -3,5 +3,6 @@
 #![cfg(test)]
 
 mod architecture;
+mod bench;
 mod cli;
 mod support;
