@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod answers;
 mod compass;
 mod graphiql;
 mod http;
@@ -9,5 +10,7 @@ mod http_audit;
 mod http_bad_input;
 mod http_poll;
 mod operations;
+mod registry;
 mod schema;
 mod support;
+mod templates;

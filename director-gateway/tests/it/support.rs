@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use async_graphql::Request;
-use binnacle_boot::database::{DatabaseUrl, Options};
+use binnacle_boot::database::{Database, DatabaseUrl, Options};
 use binnacle_boot::{Shutdown, grpc};
 use binnacle_proto::scheduler::v1::scheduler_service_client::SchedulerServiceClient;
 use binnacle_test_support::{Postgres, Scratch, scratch};
@@ -114,6 +114,28 @@ impl Gateway {
             .await
             .unwrap();
         serde_json::to_value(self.schema.execute(request).await).unwrap()
+    }
+
+    /// Like [`Gateway::ask`], with variables.
+    pub(crate) async fn ask_with(
+        &self,
+        tenant: &str,
+        query: &str,
+        variables: serde_json::Value,
+    ) -> serde_json::Value {
+        let variables = async_graphql::Variables::from_json(variables);
+        self.ask(tenant, Request::new(query).variables(variables))
+            .await
+    }
+
+    /// How many operations are accepted and not finalized.
+    pub(crate) async fn outbox(&self) -> i64 {
+        const COUNT: &str = "SELECT count(*) FROM outbox";
+        let count = match self.registry.database() {
+            Database::Sqlite(sqlite) => sqlx::query_scalar(COUNT).fetch_one(&sqlite.read).await,
+            Database::Postgres(pool) => sqlx::query_scalar(COUNT).fetch_one(pool).await,
+        };
+        count.unwrap()
     }
 
     /// Makes tenants that callers know by these ids.
