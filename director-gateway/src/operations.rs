@@ -182,7 +182,10 @@ impl Operations {
     pub async fn accept(&self, proposal: Proposal) -> Result<Acceptance, Error> {
         let accepted = self.prepare(proposal).await?;
         let (id, outgoing) = (accepted.id, accepted.outgoing.clone());
-        let answer = self.writer.submit(commit::Entry::Accept(accepted)).await?;
+        let answer = self
+            .writer
+            .submit(commit::Entry::Accept(Box::new(accepted)))
+            .await?;
         Ok(self.answer(matches!(answer, commit::Answer::Accepted), id, outgoing))
     }
 

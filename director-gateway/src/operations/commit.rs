@@ -14,7 +14,7 @@ use super::{Accepted, Error, Finalization, Finalized, postgres, sqlite};
 /// Something to write.
 pub(super) enum Entry {
     /// Mark a resource and record its operation.
-    Accept(Accepted),
+    Accept(Box<Accepted>),
     /// Apply an outcome.
     Finalize(Finalization),
 }

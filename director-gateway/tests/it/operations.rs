@@ -32,7 +32,7 @@ struct Row {
 /// Runs on whichever database it is.
 macro_rules! sql {
     (@run execute, $bind:expr, $on:expr) => {
-        drop($bind.execute($on).await.unwrap())
+        $bind.execute($on).await.map(drop).unwrap()
     };
     (@run $run:ident, $bind:expr, $on:expr) => {
         $bind.$run($on).await.unwrap()
