@@ -217,6 +217,9 @@ async fn run(mesh: &mut Mesh, stop: &Shutdown, ready_file: Option<&Path>) -> any
     for (role, address) in &mesh.addresses {
         tracing::info!(role, %address, "ready");
     }
+    if let Some(gateway) = mesh.address("gateway") {
+        tracing::info!("GraphiQL is at http://{gateway}/graphiql");
+    }
     if let Some(file) = ready_file {
         listen::announce(file, &mesh.addresses)?;
     }
