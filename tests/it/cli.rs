@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::time::Duration;
 
 use binnacle_test_support::scratch;
 
-use crate::support::{Mesh, Process, Storage, binnacle, run};
+use crate::support::{Mesh, Process, Replicas, Storage, run};
 
 /// Runs a command that is to fail with `status`, and gives what it said.
 fn refused(arguments: &[&str], status: i32) -> String {
@@ -142,10 +141,10 @@ fn a_database_that_does_not_answer_is_waited_for_and_then_named() {
     assert!(!said.contains("secret"), "{said}");
 }
 
-#[test]
-fn a_second_process_on_the_same_files_is_refused_with_their_name() {
-    let mut mesh = Mesh::start(Storage::Sqlite);
-    let data = mesh.data_dir("up");
+#[tokio::test]
+async fn a_second_process_on_the_same_files_is_refused_with_their_name() {
+    let mut mesh = Mesh::up(Storage::Sqlite).await;
+    let data = mesh.process("up").data();
     let data = data.to_str().unwrap();
     let said = refused(
         &[
@@ -172,42 +171,41 @@ fn a_second_process_on_the_same_files_is_refused_with_their_name() {
         &refused(&gateway, 1),
         &[data, ".db", "in use by another process"],
     );
-    assert!(mesh.part("up").runs());
+    assert_eq!(mesh.process("up").ended(), None);
 }
 
-#[test]
-fn everything_stops_on_sigterm_and_starts_again_where_it_was() {
-    let mut mesh = Mesh::start(Storage::Sqlite);
+#[tokio::test]
+async fn everything_stops_on_sigterm_and_starts_again_where_it_was() {
+    let mut mesh = Mesh::up(Storage::Sqlite).await;
     let before = mesh.address("gateway");
-    let status = mesh.part("up").terminate();
+    let status = mesh.process("up").terminate().await;
     assert!(status.success(), "{status}");
-    mesh.restart("up");
+    mesh.process("up").start().await;
     assert_eq!(mesh.address("gateway"), before);
 }
 
-#[test]
-fn a_role_alone_announces_its_own_addresses() {
-    let mut mesh = Mesh::start_roles(Storage::Postgres);
+#[tokio::test]
+async fn a_role_alone_announces_its_own_addresses() {
+    let mut mesh = Mesh::roles(Storage::Postgres, Replicas::ONE_EACH).await;
     for role in ["gateway", "scheduler", "executor", "operations"] {
-        let status = mesh.part(role).terminate();
+        let process = mesh.process(&format!("{role}-1"));
+        assert!(process.bound(role).is_some(), "{role}");
+        let status = process.terminate().await;
         assert!(status.success(), "{role}: {status}");
     }
 }
 
-#[test]
-fn a_ready_file_that_is_no_longer_true_is_removed_before_the_start() {
+#[tokio::test]
+async fn a_ready_file_that_is_no_longer_true_is_removed_before_the_start() {
     let directory = scratch();
-    let ready = directory.path().join("late.ready.json");
-    let mut command = binnacle(&["scheduler", "--scheduler-addr", "127.0.0.1:0"]);
-    command.args([
-        "--database-url",
-        "postgres://me@127.0.0.1:1/x",
-        "--database-patience",
-        "2s",
-    ]);
+    let mut late = Process::new("late", directory.path(), "127.0.0.1")
+        .listens(&["scheduler"])
+        .arguments(["scheduler", "--database-url", "postgres://me@127.0.0.1:1/x"])
+        .arguments(["--database-patience", "2s"]);
+    let ready = late.ready_file();
     fs::write(&ready, "{}").unwrap();
-    let mut late = Process::launch(directory.path(), "late", command);
-    assert!(!late.wait(Duration::from_secs(60)).success());
+    late.launch_over(&ready);
+    assert!(!late.end().await.success());
     assert!(!ready.exists());
 }
 

@@ -1,8 +1,17 @@
-//! The program as a whole: the command line, the house rules, and the mesh with real processes.
+//! The program as a whole: the command line, the house rules, and the mesh with real processes, both databases and
+//! a scriptable external system.
 
 #![cfg(test)]
 
+mod support;
+
 mod architecture;
+mod asynchronous;
 mod bench;
 mod cli;
-mod support;
+mod compass;
+mod nothing_lost;
+mod reflection;
+mod sequences;
+mod storm;
+mod visibility;
