@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use binnacle_boot::Shutdown;
+use binnacle_boot::{Shutdown, failpoint};
 use binnacle_domain::operation::{Operation, OperationId};
 use binnacle_proto::scheduler::v1;
 
@@ -113,6 +113,7 @@ impl Claims {
 
     /// Sends a committed grant. Where the stream has gone meanwhile, the operation is given back at once.
     pub(crate) async fn grant(&self, slot: Slot, operation: Operation, is_orphaned: bool) {
+        failpoint::reach("scheduler.granted");
         let (id, epoch) = (operation.spec.id, operation.epoch);
         let grant = v1::Grant {
             operation: Some(operation.into()),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use binnacle_boot::failpoint;
 use binnacle_domain::operation::{Operation, OperationId};
 use binnacle_proto::{
     Invalid,
@@ -84,6 +85,7 @@ impl Service {
         };
         let is_new = matches!(recorded, Ok(Recorded::New));
         if is_new {
+            failpoint::reach("scheduler.recorded");
             claims.metrics.recorded();
         }
         match slot {

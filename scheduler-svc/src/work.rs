@@ -2,7 +2,7 @@
 
 use std::{pin::Pin, time::Duration};
 
-use binnacle_boot::{Outbox, Shutdown};
+use binnacle_boot::{Outbox, Shutdown, failpoint};
 use binnacle_domain::operation::{Attempt, OperationId, Outcome};
 use binnacle_proto::{
     Invalid,
@@ -371,6 +371,10 @@ impl Open<'_> {
                     pending,
                 } => {
                     let saved = store::saved(pending).await.map_err(unavailable)?;
+                    if counts.is_some() {
+                        let concluded = "scheduler.concluded";
+                        failpoint::reach(if is_last { "scheduler.done" } else { concluded });
+                    }
                     self.saved((id, epoch), is_last, saved);
                     // Longer ones are found by looking.
                     if due_in.is_some_and(|span| span < micros_of(POLL)) {

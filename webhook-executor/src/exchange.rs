@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use binnacle_boot::{clock, telemetry};
+use binnacle_boot::{clock, failpoint, telemetry};
 use binnacle_domain::operation::{Exchange, Report, Verdict};
 use binnacle_domain::webhook::{Answer, Decision};
 use binnacle_proto::executor::v1::{Call, CallReport};
@@ -140,6 +140,7 @@ impl Exchanges {
         let secrets = self.redactor.secrets(&url, request.headers());
         let end = arrived + self.timeout.min(owed.valid_for);
         let answer = timeout_at(end, self.send(request)).await;
+        failpoint::reach("executor.sent");
         let told = match answer {
             Ok(Ok(received)) => self.told(&owed, &received, &secrets),
             Ok(Err(cause)) => self.unanswered(&owed, &cause, &secrets),
