@@ -66,17 +66,19 @@ impl Api {
             let builder = tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(self.descriptors)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-                .with_service_name("grpc.health.v1.Health");
+                .register_encoded_file_descriptor_set(
+                    tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+                )
+                .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
+                .with_service_name("grpc.health.v1.Health")
+                .with_service_name("grpc.reflection.v1.ServerReflection")
+                .with_service_name("grpc.reflection.v1alpha.ServerReflection");
             names
                 .iter()
                 .fold(builder, |builder, name| builder.with_service_name(*name))
         };
-        let current = described(&self.names)
-            .with_service_name("grpc.reflection.v1.ServerReflection")
-            .build_v1()?;
-        let older = described(&self.names)
-            .with_service_name("grpc.reflection.v1alpha.ServerReflection")
-            .build_v1alpha()?;
+        let current = described(&self.names).build_v1()?;
+        let older = described(&self.names).build_v1alpha()?;
         self.routes = self.routes.add_service(current).add_service(older);
         Ok(self)
     }

@@ -222,6 +222,11 @@ impl Operations {
 
     /// The relay's claims will find what finds no room here.
     fn hand_over(&self, outgoing: relay::Outgoing) {
+        tracing::debug!(
+            operation.id = %outgoing.id,
+            correlation.id = outgoing.spec.correlation_id,
+            "accepted"
+        );
         if self.outgoing.try_send(outgoing).is_err() {
             tracing::debug!("the relay is busy; the operation is sent later");
         }

@@ -86,6 +86,8 @@ impl Service {
         let is_new = matches!(recorded, Ok(Recorded::New));
         if is_new {
             failpoint::reach("scheduler.recorded");
+            let correlation_id = &operation.spec.correlation_id;
+            tracing::debug!(operation.id = %id, correlation.id = correlation_id, "recorded");
             claims.metrics.recorded();
         }
         match slot {

@@ -42,9 +42,9 @@ async fn every_role_tells_its_health_and_metrics(storage: Storage) {
     let end = End::Removed;
     reconcile(&mesh, &external, &[Promise { accepted, end }]).await;
     for (role, prefix) in [
-        ("gateway", ""),
+        ("gateway", "gateway_"),
         ("scheduler", "scheduler_"),
-        ("executor", "executor_"),
+        ("executor", "webhook_executor_"),
         ("operations", "operations_"),
     ] {
         let base = format!("http://{}", mesh.address(role));

@@ -78,12 +78,13 @@ impl Exchanges {
         );
         telemetry::set_parent(&span, Some(&call.traceparent));
         let (started, started_at) = (Instant::now(), clock::now());
-        let exchange = AssertUnwindSafe(self.exchange(call, arrived).instrument(span));
+        let exchange = AssertUnwindSafe(self.exchange(call, arrived).instrument(span.clone()));
         let told = exchange.catch_unwind().await.unwrap_or_else(|_| {
             let reason = "the executor failed inside".to_owned();
             Told::without_exchange(Verdict::Retry { reason })
         });
         let elapsed = started.elapsed();
+        span.in_scope(|| tracing::debug!(?elapsed, "called"));
         self.count(&told, elapsed);
         let elapsed = TimeDelta::from_std(elapsed).unwrap_or(TimeDelta::MAX);
         let exchange = Exchange {

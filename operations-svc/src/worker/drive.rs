@@ -106,6 +106,13 @@ impl Worker {
         }
         failpoint::reach("operations.granted");
         let spec = &held.operation.spec;
+        tracing::debug!(
+            operation.id = %held.id(),
+            correlation.id = spec.correlation_id,
+            webhook.index = webhook,
+            webhook.attempt = number,
+            "calling"
+        );
         let call = Call {
             operation_id: held.id().to_string(),
             webhook_index: u32::try_from(webhook).unwrap_or(u32::MAX),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use binnacle_boot::clock;
 use chrono::{DateTime, Utc};
@@ -24,7 +24,6 @@ pub(crate) struct Answer {
     headers: Vec<(String, String)>,
     body: String,
     after: Duration,
-    is_never: bool,
 }
 
 impl Answer {
@@ -34,7 +33,6 @@ impl Answer {
             headers: vec![("content-type".to_owned(), "application/json".to_owned())],
             body: body.to_owned(),
             after: Duration::ZERO,
-            is_never: false,
         }
     }
 
@@ -53,14 +51,6 @@ impl Answer {
         Self::new(202, "{}").header("location", "{base}{path}/status")
     }
 
-    /// Keeps the connection open and says nothing.
-    pub(crate) fn never() -> Self {
-        Self {
-            is_never: true,
-            ..Self::ok()
-        }
-    }
-
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
@@ -75,7 +65,6 @@ impl Answer {
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     pub(crate) at: DateTime<Utc>,
-    pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
@@ -204,7 +193,6 @@ impl Script {
 
 async fn answer(
     State((address, script)): State<(SocketAddr, Arc<Mutex<Script>>)>,
-    method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
@@ -215,21 +203,16 @@ async fn answer(
         headers: answered,
         body,
         after,
-        is_never,
     } = {
         let mut script = script.lock().unwrap();
         script.received.push(Received {
             at: clock::now(),
-            method,
             path: path.clone(),
             headers,
             body: String::from_utf8_lossy(&body).into_owned(),
         });
         script.next(&path)
     };
-    if is_never {
-        std::future::pending::<()>().await;
-    }
     tokio::time::sleep(after).await;
     let fill = |text: &str| {
         text.replace("{base}", &format!("http://{address}"))

@@ -241,11 +241,6 @@ impl Mesh {
         self.processes.iter_mut()
     }
 
-    /// The logs of all processes.
-    pub(crate) fn log(&self) -> String {
-        self.processes.iter().map(Process::log).collect()
-    }
-
     /// Where the first process that serves `name` does.
     pub(crate) fn address(&self, name: &str) -> std::net::SocketAddr {
         self.processes
