@@ -13,7 +13,7 @@ use std::time::Duration;
 pub(crate) use client::{Accepted, Gateway};
 pub(crate) use external::{Answer, External, Received};
 pub(crate) use mesh::{Mesh, Replicas, Storage};
-pub(crate) use process::{Process, run};
+pub(crate) use process::{Process, binnacle, run};
 
 /// How long anything may take on a machine that is busy with other tests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
