@@ -358,14 +358,14 @@ impl Worker {
             (None, _) => self.capacity,
         };
         let room = limit.saturating_sub(self.held.len());
-        self.schedulers.flush(at, room, self.capacity);
-        self.executors.flush();
-        self.finalizer.flush();
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         self.metrics.held.set(count(self.held.len()));
         self.metrics.calls.set(count(self.executors.calls()));
         self.metrics.schedulers.set(count(self.schedulers.count()));
         self.metrics.executors.set(count(self.executors.count()));
+        self.schedulers.flush(at, room, self.capacity);
+        self.executors.flush();
+        self.finalizer.flush();
     }
 
     fn take(&mut self, id: OperationId) -> Option<Box<Held>> {

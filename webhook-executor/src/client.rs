@@ -5,9 +5,9 @@ use std::time::Duration;
 use reqwest::{Client, redirect::Policy};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Shorter than the idle time after which servers usually close, so that calls seldom meet a
-/// connection that has just gone.
-const IDLE: Duration = Duration::from_secs(20);
+/// Shorter than the idle time after which servers close (the shortest usual one is five seconds), so
+/// that calls seldom meet a connection that has just gone.
+const IDLE: Duration = Duration::from_secs(4);
 
 /// HTTP/1.1 only, no redirects, no cookies, no proxy of the environment.
 pub(crate) fn build(max_idle_per_destination: usize) -> Result<Client, reqwest::Error> {

@@ -221,6 +221,9 @@ fn verdict(decision: Decision, error: Option<String>) -> Verdict {
         Decision::Accepted { poll_url } if poll_url.len() > MAX_LOCATION_BYTES => Verdict::Retry {
             reason: format!("the location is longer than {MAX_LOCATION_BYTES} bytes"),
         },
+        Decision::Accepted { poll_url } if poll_url.contains('\0') => Verdict::Retry {
+            reason: "the location holds a zero byte".to_owned(),
+        },
         Decision::Accepted { poll_url } => Verdict::Accepted { poll_url },
         Decision::InProgress => Verdict::InProgress,
         Decision::Failed { reason } => Verdict::Failed { reason },

@@ -145,7 +145,9 @@ fn beginning(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max)]
 }
 
+/// At most what the ledger keeps, and without zero bytes, which not every database takes.
 fn bounded(text: &str) -> String {
+    let text = &*text.replace('\0', "\u{fffd}");
     if text.len() <= MAX_TEXT_BYTES {
         return text.to_owned();
     }

@@ -160,6 +160,24 @@ async fn the_session_is_renewed_every_third_of_its_lease_and_executors_are_told(
 }
 
 #[tokio::test]
+async fn a_worker_is_ready_while_it_has_a_scheduler_and_an_executor() {
+    let mut mesh = Mesh::start().await;
+    let readiness = mesh.context.readiness.clone();
+    readiness.wait_until_started().await;
+    let checks = async || -> Vec<_> {
+        let obstacles = readiness.obstacles().await;
+        obstacles.iter().map(|obstacle| obstacle.check).collect()
+    };
+    assert_eq!(checks().await, ["schedulers", "executors"]);
+    let mut work = mesh.work(LEASE).await;
+    work.capacity().await;
+    assert_eq!(checks().await, ["executors"]);
+    let mut execute = mesh.execute().await;
+    execute.valid_for().await;
+    assert_eq!(checks().await, Vec::<&str>::new());
+}
+
+#[tokio::test]
 async fn a_worker_that_stops_waits_for_its_calls_and_says_goodbye() {
     let mut mesh = Mesh::start().await;
     let mut work = mesh.work(LEASE).await;

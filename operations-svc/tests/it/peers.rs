@@ -220,26 +220,37 @@ pub(crate) async fn listener() -> TcpListener {
 
 impl Mesh {
     pub(crate) async fn start() -> Self {
-        let listeners = [listener().await, listener().await, listener().await];
+        Self::with_schedulers(1).await
+    }
+
+    /// With so many schedulers, whose streams come in any order.
+    pub(crate) async fn with_schedulers(count: usize) -> Self {
+        let listeners = [listener().await, listener().await];
         let addresses = listeners
             .each_ref()
             .map(|listener| listener.local_addr().unwrap().into());
         let (opened, schedulers) = mpsc::channel(8);
         let (opened_too, executors) = mpsc::channel(8);
         let registry = Registry::default();
-        let [first, second, third] = listeners.map(TcpListenerStream::new);
+        let [second, third] = listeners.map(TcpListenerStream::new);
         let server = tonic::transport::Server::builder;
-        let service = SchedulerServiceServer::new(Scheduler(opened));
-        background(server().add_service(service).serve_with_incoming(first));
+        let mut at_schedulers = Vec::new();
+        for _ in 0..count {
+            let listener = listener().await;
+            at_schedulers.push(listener.local_addr().unwrap().to_string());
+            let service = SchedulerServiceServer::new(Scheduler(opened.clone()));
+            let incoming = TcpListenerStream::new(listener);
+            background(server().add_service(service).serve_with_incoming(incoming));
+        }
         let service = ExecutorServiceServer::new(Executor(opened_too));
         background(server().add_service(service).serve_with_incoming(second));
         let service = DirectorServiceServer::new(registry.clone());
         background(server().add_service(service).serve_with_incoming(third));
 
         let directory = tempfile::tempdir().unwrap();
-        let [at_schedulers, at_executors, at_directors] = addresses;
+        let [at_executors, at_directors] = addresses;
         let config = operations_svc::Config {
-            schedulers: at_schedulers,
+            schedulers: at_schedulers.join(",").parse().unwrap(),
             executors: at_executors,
             directors: at_directors,
             data_dir: PathBuf::from(directory.path()),

@@ -139,6 +139,25 @@ async fn a_save_that_was_not_answered_is_sent_again_when_the_scheduler_is_back()
 }
 
 #[tokio::test]
+async fn a_save_goes_to_another_scheduler_when_its_own_is_gone() {
+    let mut mesh = Mesh::with_schedulers(2).await;
+    let granting = mesh.work(LEASE).await;
+    let mut other = mesh.work(LEASE).await;
+    let mut execute = mesh.execute().await;
+    let operation = operation(vec![webhook()]);
+    granting.grant(&operation, false).await;
+    let call = execute.call().await;
+    drop(granting);
+    // Its next stream says that the worker has noticed the end of the first.
+    let back = mesh.work(LEASE).await;
+    assert_eq!(back.hello.held_operation_ids, [id(&operation)]);
+    execute.report(&call, AttemptResult::Retried).await;
+    assert_eq!(other.report().await.version, 5);
+    other.saved(&id(&operation), 6, true).await;
+    assert_eq!(execute.call().await.attempt, 2);
+}
+
+#[tokio::test]
 async fn a_done_that_was_not_answered_is_said_again() {
     let mut mesh = Mesh::start().await;
     let mut work = mesh.work(LEASE).await;

@@ -132,18 +132,23 @@ async fn a_call_that_cannot_be_read_is_reported_as_failed() {
 }
 
 #[tokio::test]
-async fn a_long_location_is_not_kept() {
-    let location = format!("http://h/{}", "x".repeat(9000));
-    let answer = json!({"status": 202, "headers": [["Location", location]]});
-    let target = Target::start(vec![answer]).await;
+async fn a_location_that_cannot_be_kept_is_an_error() {
+    for location in ["x".repeat(9000), "\0".to_owned()] {
+        location_is_refused(format!("http://h/{location}")).await;
+    }
+}
+
+async fn location_is_refused(location: String) {
+    let body = json!({ "location": location }).to_string();
+    let target = Target::start(vec![json!({"status": 202, "body": body})]).await;
     let executor = Executor::start().await;
     let mut call = call(&target.url("/hook"));
     let webhook = call.webhook.as_mut().unwrap();
     webhook.mode = binnacle_proto::common::v1::WebhookMode::Async.into();
     webhook.output_template = Some(
-        r#"{"location":"{{.Headers.Location}}","success_status_code":202,"error":""}"#.to_owned(),
+        r#"{"location":"{{.Body.location}}","success_status_code":202,"error":""}"#.to_owned(),
     );
     let report = executor.worker().await.exchange(call).await;
-    assert_eq!(report.result(), AttemptResult::Retried);
-    assert_eq!(report.poll_url, "");
+    assert_eq!(report.result(), AttemptResult::Retried, "{:?}", report.poll_url);
+    assert_eq!(report.poll_url, "", "{location:?}");
 }
