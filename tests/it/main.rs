@@ -10,6 +10,7 @@ mod asynchronous;
 mod bench;
 mod cli;
 mod compass;
+mod looking;
 mod nothing_lost;
 mod reflection;
 mod sequences;
