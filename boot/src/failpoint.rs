@@ -18,6 +18,10 @@ mod armed {
         LazyLock,
         atomic::{AtomicU32, Ordering},
     };
+    use std::time::Duration;
+
+    /// More than any kernel takes to stop all threads.
+    const UNTIL_FROZEN: Duration = Duration::from_millis(100);
 
     struct Failpoint {
         name: String,
@@ -55,6 +59,8 @@ mod armed {
             "stop" => {
                 let pid = rustix::process::getpid();
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::STOP);
+                // Another thread may take the signal; until it has, this one must not go on.
+                std::thread::sleep(UNTIL_FROZEN);
             }
             other => tracing::error!(name, action = other, "unknown failpoint action"),
         }

@@ -39,8 +39,8 @@ wait "$server"
 /// Whether commits reach the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
-    /// `fsync`, full-page writes and synchronous commits are off: a commit survives the death of
-    /// the server but not that of the machine.
+    /// `fsync` and full-page writes are off: a commit survives the death of the server but not
+    /// that of the machine.
     #[default]
     Relaxed,
     /// As PostgreSQL is delivered. For benchmarks.
@@ -175,7 +175,7 @@ impl Postgres {
         );
         settings.push_str(match durability {
             Durability::Relaxed => {
-                "fsync = off\nfull_page_writes = off\nsynchronous_commit = off\n\
+                "fsync = off\nfull_page_writes = off\n\
                  shared_buffers = '32MB'\nautovacuum = off\n"
             }
             Durability::Full => "shared_buffers = '256MB'\nmax_wal_size = '4GB'\n",

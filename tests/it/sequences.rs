@@ -35,7 +35,7 @@ async fn a_frozen_workers_writes_change_nothing_once_another_has_taken_over(stor
 
 async fn take_over(storage: Storage, frozen_at: Option<&str>) {
     let external = External::start().await;
-    external.script("/slow/*", [Answer::ok().after(Duration::from_secs(1))]);
+    external.script("/slow/*", [Answer::ok().after(Duration::from_secs(3))]);
     let mut mesh = Mesh::empty(storage);
     let failpoint = frozen_at.unwrap_or_default();
     mesh.start_roles_with(Replicas::ONE_EACH, "operations-1", failpoint)
