@@ -89,7 +89,10 @@ async fn assert_is_outside_of_transactions(pool: &PgPool) {
 #[tokio::test]
 async fn sessions_that_became_read_only_are_dropped() {
     let text = Postgres::shared().create_database();
-    let options = Options { connections: 1 };
+    let options = Options {
+        connections: 1,
+        ..Options::default()
+    };
     let database = Database::open(&url(&text), "registry", options)
         .await
         .unwrap();
