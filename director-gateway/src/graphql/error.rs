@@ -62,7 +62,7 @@ fn kind(error: &Error) -> (&'static str, i32) {
         Error::TenantRequired => ("TenantRequired", 24),
         Error::TenantNotFound(_) => ("TenantNotFound", 25),
         Error::Unauthorized(_) => ("Unauthorized", 26),
-        Error::Referenced { .. } => ("InvalidOperation", 27),
+        Error::Referenced { .. } | Error::Dangling { .. } => ("InvalidOperation", 27),
         Error::NotUniqueName { .. } => ("NotUniqueName", 31),
         Error::Concurrent { .. } => ("ConcurrentOperation", 32),
         Error::ConcurrentUpdate => ("ConcurrentUpdate", 35),
@@ -90,6 +90,10 @@ fn message(error: &Error, path: &[PathSegment]) -> String {
         Error::Referenced { object } => format!(
             "The operation is not allowed [object={object}; reason=The record cannot be deleted \
              because another record refers to it]"
+        ),
+        Error::Dangling { object } => format!(
+            "The operation is not allowed [object={object}; reason=The referenced entity does not \
+             exists]"
         ),
         Error::Concurrent { reason, .. } => format!("Concurrent operation [reason={reason}]"),
         Error::ConcurrentUpdate => "Could not update object due to concurrent update".to_owned(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use serde_json::Value as Json;
+use uuid::Uuid;
 
 use super::input::parse_id;
 use super::label::{self, Label};
@@ -14,12 +15,24 @@ use super::scalar::{Any, Labels, PageCursor};
 use crate::registry::Error;
 use crate::registry::cursor::{Page, Slice};
 use crate::registry::label::Labels as LabelMap;
-use crate::registry::tenant::{Model, NewTenant};
+use crate::registry::tenant::{MissingParent, Model, NewTenant};
 
 /// What errors call a tenant.
 const OBJECT: &str = "tenant";
 /// Characters of the texts about a tenant.
 const MAX_TEXT: usize = 255;
+
+/// The kind of tenant whose id may be written with leading zeros.
+const CUSTOMER: &str = "customer";
+
+/// The zeros of a UUID belong to it, and so does one that stands alone.
+fn without_leading_zeros(id: String) -> String {
+    let trimmed = id.trim_start_matches('0');
+    if trimmed.is_empty() || Uuid::parse_str(&id).is_ok() {
+        return id;
+    }
+    trimmed.to_owned()
+}
 
 /// Who owns applications.
 pub struct Tenant(Model);
@@ -86,6 +99,10 @@ impl TryFrom<BusinessTenantMappingInput> for NewTenant {
                 "externalTenant cannot be blank".to_owned(),
             ));
         }
+        let external_tenant = match kind.as_str() {
+            CUSTOMER => without_leading_zeros(external_tenant),
+            _ => external_tenant,
+        };
         let labels = [
             ("subdomain", subdomain),
             ("region", region),
@@ -268,7 +285,7 @@ impl TenantMutation {
             .into_iter()
             .map(NewTenant::try_from);
         let ids = registry_of(ctx)
-            .write_tenants(tenants.collect::<Result<_, _>>()?)
+            .write_tenants(tenants.collect::<Result<_, _>>()?, MissingParent::Refused)
             .await?;
         Ok(Some(ids.iter().map(ToString::to_string).collect()))
     }
@@ -280,7 +297,7 @@ impl TenantMutation {
         #[graphql(name = "in")] input: BusinessTenantMappingInput,
     ) -> Result<String, Error> {
         let ids = registry_of(ctx)
-            .write_tenants(vec![input.try_into()?])
+            .write_tenants(vec![input.try_into()?], MissingParent::LeftOut)
             .await?;
         ids.first()
             .map(ToString::to_string)

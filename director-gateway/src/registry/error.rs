@@ -37,6 +37,9 @@ pub enum Error {
     /// Something else refers to what was to be deleted.
     #[error("another record refers to the {object}")]
     Referenced { object: &'static str },
+    /// What the new record would refer to is not there.
+    #[error("what the {object} refers to does not exist")]
+    Dangling { object: &'static str },
     /// Another operation runs on the resource.
     #[error("{reason}")]
     Concurrent {

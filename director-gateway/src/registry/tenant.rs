@@ -64,6 +64,14 @@ pub struct NewTenant {
     pub labels: Labels,
 }
 
+/// What becomes of a parent that does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingParent {
+    /// The whole change is refused.
+    Refused,
+    LeftOut,
+}
+
 /// What a root tenant's search looks through at most.
 const MAX_ANCESTORS: usize = 1_000;
 
@@ -143,8 +151,12 @@ impl Registry {
     }
 
     /// Makes the tenants, or changes those whose external id is known. Gives their ids, in order.
-    pub async fn write_tenants(&self, tenants: Vec<NewTenant>) -> Result<Vec<Uuid>, Error> {
-        self.write(|transaction| Box::pin(upsert_all(transaction, tenants)))
+    pub async fn write_tenants(
+        &self,
+        tenants: Vec<NewTenant>,
+        missing: MissingParent,
+    ) -> Result<Vec<Uuid>, Error> {
+        self.write(move |transaction| Box::pin(upsert_all(transaction, tenants, missing)))
             .await
     }
 
@@ -161,7 +173,9 @@ impl Registry {
             provider: "binnacle".to_owned(),
             labels: Labels::new(),
         };
-        self.write_tenants(vec![tenant]).await.map(drop)
+        self.write_tenants(vec![tenant], MissingParent::Refused)
+            .await
+            .map(drop)
     }
 
     /// Changes a tenant, and gives it back.
@@ -189,7 +203,7 @@ impl Registry {
                     .update(transaction)
                     .await
                     .map_err(|error| Error::unique(error, Error::NotUnique { object: "tenant" }))?;
-                set_parents(transaction, id, &parents).await?;
+                set_parents(transaction, id, &parents, MissingParent::LeftOut).await?;
                 Ok(tenant)
             })
         })
@@ -232,7 +246,7 @@ impl Registry {
         self.write(move |transaction| {
             Box::pin(async move {
                 if Entity::find_by_id(id).one(transaction).await?.is_none() {
-                    return Err(Error::not_found_id("tenant", id.to_string()));
+                    return Err(Error::Dangling { object: "label" });
                 }
                 label::set_all(transaction, Owner::Tenant, id, Labels::from([(key, value)])).await
             })
@@ -272,6 +286,7 @@ fn matching(search: &str) -> Condition {
 async fn upsert_all(
     transaction: &DatabaseTransaction,
     tenants: Vec<NewTenant>,
+    missing: MissingParent,
 ) -> Result<Vec<Uuid>, Error> {
     let mut written = Vec::with_capacity(tenants.len());
     for tenant in tenants {
@@ -302,7 +317,7 @@ async fn upsert_all(
     }
     // Parents may stand behind their children in the list.
     for (id, parents) in &written {
-        set_parents(transaction, *id, parents).await?;
+        set_parents(transaction, *id, parents, missing).await?;
     }
     let mut ids = Vec::with_capacity(written.len());
     for (id, _) in written {
@@ -317,6 +332,7 @@ async fn set_parents(
     transaction: &DatabaseTransaction,
     id: Uuid,
     parents: &[String],
+    missing: MissingParent,
 ) -> Result<(), Error> {
     parent::Entity::delete_many()
         .filter(parent::Column::TenantId.eq(id))
@@ -324,8 +340,17 @@ async fn set_parents(
         .await?;
     let mut above: Vec<Uuid> = Vec::new();
     for external in parents.iter().filter(|parent| !parent.is_empty()) {
-        let parent = find_external(transaction, external).await?;
-        let parent = parent.ok_or(Error::not_found("tenant"))?;
+        let mut found = find_external(transaction, external).await?;
+        if found.is_none() && external.starts_with('0') {
+            // The ids of customers are kept without leading zeros.
+            found = find_external(transaction, external.trim_start_matches('0')).await?;
+        }
+        let Some(parent) = found else {
+            if missing == MissingParent::LeftOut {
+                continue;
+            }
+            return Err(Error::not_found("tenant"));
+        };
         if !above.contains(&parent.id) && parent.id != id {
             above.push(parent.id);
         }

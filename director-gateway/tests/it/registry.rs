@@ -307,6 +307,30 @@ async fn a_tenant_goes_with_all_that_it_owns_and_those_below_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_parent_is_found_by_its_id_with_and_without_leading_zeros() {
+    const WRITE: &str = "mutation($in:[BusinessTenantMappingInput!]!){writeTenants(in:$in)}";
+    const READ: &str = "{tenantByExternalID(id:\"a\"){parents}}";
+    on_both(|gateway| async move {
+        gateway.tenants(&[TENANT]).await;
+        let tenant = |id: &str, kind: &str, parents: &[&str]| {
+            json!({ "name": id, "externalTenant": id, "type": kind, "provider": "p", "parents": parents })
+        };
+        let both = json!([tenant("a", "account", &["0042"]), tenant("0042", "customer", &[])]);
+        let written = gateway.ask_with(TENANT, WRITE, json!({ "in": both })).await;
+        let customer = &written["data"]["writeTenants"][1];
+        let read = gateway.ask(TENANT, READ).await;
+        assert_eq!(read["data"]["tenantByExternalID"]["parents"], json!([customer]), "{written}");
+        assert!(gateway.registry.tenant_by_external_id("42").await.unwrap().is_some());
+
+        let orphan = json!([tenant("b", "account", &["nobody"])]);
+        let refused = gateway.ask_with(TENANT, WRITE, json!({ "in": orphan })).await;
+        assert_eq!(refused["errors"][0]["extensions"]["error_code"], 20);
+        assert_eq!(gateway.registry.tenant_by_external_id("b").await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn replicas_that_start_at_once_migrate_once() {
     let url = tokio::task::spawn_blocking(|| Postgres::shared().create_database())
         .await
