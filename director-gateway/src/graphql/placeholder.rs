@@ -3,8 +3,8 @@
 mod path;
 
 use async_graphql::{Context, ID, InputObject, SimpleObject};
-use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value as Json;
+use sha2::{Digest as _, Sha256};
 
 use super::input::{ApplicationRegisterInput, parse_id};
 use super::scalar::Labels;
@@ -268,9 +268,8 @@ pub(crate) async fn register(
 async fn find(ctx: &Context<'_>, name: &str, id: Option<&ID>) -> Result<Model, Error> {
     let user = &ctx.data_unchecked::<Options>().user;
     let consumer = || {
-        let hash = digest(&SHA256, user.as_bytes());
-        hash.as_ref()
-            .iter()
+        let hash = Sha256::digest(user.as_bytes());
+        hash.iter()
             .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
     };
     let registry = registry_of(ctx);

@@ -5,10 +5,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use aws_lc_rs::digest::{SHA256, digest};
 use binnacle_boot::database::Database;
 use binnacle_proto::common::v1;
 use prost::Message as _;
+use sha2::{Digest as _, Sha256};
 
 use super::Error;
 
@@ -55,8 +55,7 @@ impl Definitions {
         let mut hashes = Vec::with_capacity(webhooks.len() * HASH);
         for webhook in webhooks {
             let body = webhook.encode_to_vec();
-            let mut hash = [0; HASH];
-            hash.copy_from_slice(digest(&SHA256, &body).as_ref());
+            let hash: Hash = Sha256::digest(&body).into();
             if self.known(&hash).is_none() {
                 self.store(&hash, &body).await?;
                 self.remember(hash, Arc::new(webhook.clone()));
