@@ -64,13 +64,12 @@ async fn reflection_lists_what_is_served_and_nothing_else() {
     };
     let mut names: Vec<_> = service.into_iter().map(|service| service.name).collect();
     names.sort();
-    assert_eq!(
-        names,
-        [
-            "grpc.health.v1.Health",
-            "grpc.reflection.v1.ServerReflection"
-        ]
-    );
+    let expected = [
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    ];
+    assert_eq!(names, expected);
 }
 
 #[tokio::test]
