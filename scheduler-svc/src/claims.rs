@@ -40,7 +40,7 @@ impl Claims {
             let pause = match self.pass().await {
                 Ok(pause) => pause,
                 Err(error) => {
-                    tracing::warn!(error = error_chain(&error), "cannot claim operations");
+                    tracing::warn!(error = error.with_cause(), "cannot claim operations");
                     POLL
                 }
             };
@@ -141,15 +141,4 @@ impl Claims {
         }
         self.workers.wake();
     }
-}
-
-fn error_chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -52,7 +52,11 @@ pub async fn run(config: Config, listener: TcpListener, context: Context) -> Res
         database_options,
         lease,
     } = config;
-    let database = Database::open(&database, store::SCHEMA, database_options).await?;
+    let options = database::Options {
+        settings: store::SETTINGS,
+        ..database_options
+    };
+    let database = Database::open(&database, store::SCHEMA, options).await?;
     database.migrate(store::SCHEMA, store::MIGRATIONS).await?;
     let pinged = database.clone();
     context.readiness.require("operations database", move || {

@@ -60,6 +60,10 @@ impl Service {
         match self.record(spec, previous).await {
             Ok(recorded) => answer(&mut result, recorded),
             Err(store::Error::Busy) => result.set_state(v1::SubmissionState::Retry),
+            Err(store::Error::Refused) => {
+                result.set_state(v1::SubmissionState::Invalid);
+                "the database does not take it".clone_into(&mut result.reason);
+            }
             Err(error) => {
                 tracing::warn!(operation.id = %id, %error, "cannot record an operation");
                 result.set_state(v1::SubmissionState::Retry);
@@ -310,6 +314,7 @@ pub(crate) fn unavailable(error: store::Error) -> Status {
                 [("operation_id", id.to_string())],
             )
         }
+        store::Error::Refused => refuse(Reason::Internal, "the database does not take it", []),
         store::Error::Busy => refuse(Reason::Overloaded, "too much is waiting to be written", []),
         store::Error::Database(source) => {
             tracing::warn!(error = %source, "the database failed");

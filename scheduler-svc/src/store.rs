@@ -1,9 +1,12 @@
 //! The operations database: what is written passes one writer, which commits what is there together.
 
+mod changes;
 mod clock;
 mod commit;
 mod definitions;
 mod list;
+#[cfg(test)]
+mod plans;
 mod sql;
 mod statement;
 mod stored;
@@ -13,13 +16,14 @@ use std::{sync::Arc, time::Duration};
 use binnacle_boot::{
     Shutdown, batch,
     database::{Database, Migration},
+    ids,
 };
 use binnacle_domain::operation::{Attempt, Operation, OperationId, Outcome, Spec};
 use prometheus::{Histogram, HistogramOpts, Registry, exponential_buckets};
-use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use self::{
+    changes::Changes,
     clock::Clock,
     commit::{Answer, ClaimRow, Commits},
     definitions::Definitions,
@@ -27,6 +31,7 @@ use self::{
     stored::{AttemptRow, OperationRow},
 };
 pub(crate) use self::{
+    changes::Watch,
     clock::micros_of,
     commit::{Claim, Done, Record, Recorded, Release, Save, Saved, Session, Write},
     list::{Filter, Phase as PhaseFilter},
@@ -42,8 +47,14 @@ pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
     postgres: include_str!("../migrations/postgres/0001_operations.sql"),
 }];
 
-/// Batches of changes that a slow watcher may be behind.
-const CHANGES: usize = 4096;
+/// For every connection to PostgreSQL. The planner knows nothing about a table that was empty a moment ago;
+/// whatever it thinks of its size, a statement goes by an index.
+pub(crate) const SETTINGS: &[(&str, &str)] = &[
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+];
 
 /// Why something was not written or read.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -52,10 +63,38 @@ pub(crate) enum Error {
     Database(#[source] Arc<sqlx::Error>),
     #[error("what is stored about operation {id} cannot be read: {reason}")]
     Unreadable { id: Uuid, reason: String },
+    #[error("the database does not take what was to be written")]
+    Refused,
     #[error("too much is waiting to be written")]
     Busy,
     #[error("the writer has stopped")]
     Stopped,
+}
+
+impl Error {
+    /// Whether it is what was to be written that is wrong, rather than the database.
+    fn is_about_an_item(&self) -> bool {
+        match self {
+            Self::Unreadable { .. } => true,
+            Self::Database(source) => source
+                .as_database_error()
+                .and_then(|error| error.code())
+                // Data exceptions and violated constraints; SQLite's numbers for the latter end in 19 and 20.
+                .is_some_and(|code| match code.parse::<u32>() {
+                    Ok(number) if code.len() < 5 => matches!(number & 0xff, 18..=20 | 25),
+                    _ => code.starts_with("22") || code.starts_with("23"),
+                }),
+            Self::Refused | Self::Busy | Self::Stopped => false,
+        }
+    }
+
+    /// The message and that of what is behind it.
+    pub(crate) fn with_cause(&self) -> String {
+        match self {
+            Self::Database(source) => format!("{self}: {source}"),
+            other => other.to_string(),
+        }
+    }
 }
 
 impl From<sqlx::Error> for Error {
@@ -113,7 +152,7 @@ pub(crate) struct Store {
     definitions: Arc<Definitions>,
     clock: Arc<Clock>,
     writer: batch::Writer<Commits>,
-    changes: broadcast::Sender<Arc<[OperationId]>>,
+    changes: Changes,
 }
 
 /// The answer to a write to come.
@@ -146,7 +185,13 @@ impl Store {
             .await
             .map_err(StartError::Clock)?;
         let clock = Arc::new(Clock::new(now.first().map_or(0, |(now,)| *now)));
-        let changes = broadcast::Sender::new(CHANGES);
+        let changes = Changes::new();
+        if let Some(pool) = database.postgres() {
+            let exchange = changes
+                .clone()
+                .exchange(pool.clone(), ids::v4(), shutdown.clone());
+            shutdown.spawn(exchange);
+        }
         let commits = Commits {
             database: database.clone(),
             clock: Arc::clone(&clock),
@@ -175,9 +220,9 @@ impl Store {
         &self.database
     }
 
-    /// The ids of operations that this replica writes, from now on.
-    pub(crate) fn changes(&self) -> broadcast::Receiver<Arc<[OperationId]>> {
-        self.changes.subscribe()
+    /// Which operations change from now on.
+    pub(crate) fn watch(&self) -> Watch {
+        self.changes.watch()
     }
 
     /// What is to be recorded of a new operation, and the operation as it will be. Stores its webhooks' definitions.
@@ -209,6 +254,7 @@ impl Store {
         Ok(async move {
             match pending.await? {
                 Answer::Recorded(recorded) => Ok(recorded),
+                Answer::Refused => Err(Error::Refused),
                 Answer::Saved(_) | Answer::Claimed(_) | Answer::Session(_) => Err(Error::Stopped),
             }
         })
@@ -223,14 +269,19 @@ impl Store {
     pub(crate) async fn session(&self, session: Session) -> Result<bool, Error> {
         match self.writer.submit(Write::Session(session)).await? {
             Answer::Session(goes_on) => Ok(goes_on),
+            Answer::Refused => Err(Error::Refused),
             Answer::Recorded(_) | Answer::Saved(_) | Answer::Claimed(_) => Err(Error::Stopped),
         }
     }
 
     /// Leases operations to a session.
     pub(crate) async fn claim(&self, claim: Claim) -> Result<Vec<Granted>, Error> {
-        let Answer::Claimed(rows) = self.writer.submit(Write::Claim(claim)).await? else {
-            return Err(Error::Stopped);
+        let rows = match self.writer.submit(Write::Claim(claim)).await? {
+            Answer::Claimed(rows) => rows,
+            Answer::Refused => return Err(Error::Refused),
+            Answer::Recorded(_) | Answer::Saved(_) | Answer::Session(_) => {
+                return Err(Error::Stopped);
+            }
         };
         let mut granted = Vec::with_capacity(rows.len());
         for row in rows {
@@ -322,6 +373,8 @@ pub enum StartError {
 pub(crate) async fn saved(pending: Pending) -> Result<Saved, Error> {
     match pending.await? {
         Answer::Saved(saved) => Ok(saved),
+        // It would be refused again: whoever drives the operation has to let it go.
+        Answer::Refused => Ok(Saved::Stale),
         Answer::Recorded(_) | Answer::Claimed(_) | Answer::Session(_) => Err(Error::Stopped),
     }
 }
@@ -330,6 +383,7 @@ pub(crate) async fn saved(pending: Pending) -> Result<Saved, Error> {
 pub(crate) async fn goes_on(pending: Pending) -> Result<bool, Error> {
     match pending.await? {
         Answer::Session(goes_on) => Ok(goes_on),
+        Answer::Refused => Err(Error::Refused),
         Answer::Recorded(_) | Answer::Claimed(_) | Answer::Saved(_) => Err(Error::Stopped),
     }
 }

@@ -1,6 +1,6 @@
 //! Operations as they change.
 
-use std::{collections::BTreeSet, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, pin::Pin, time::Duration};
 
 use binnacle_boot::Shutdown;
 use binnacle_domain::operation::{Operation, OperationId, Phase};
@@ -9,19 +9,16 @@ use binnacle_proto::{
     status::{Reason, refuse},
 };
 use futures::Stream;
-use tokio::sync::{
-    broadcast::{self, error::RecvError},
-    mpsc,
-};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use crate::{
     service::{missing, unavailable},
-    store::Store,
+    store::{Store, Watch},
 };
 
-/// How often to look for what another replica has written.
+/// How often to look for what nobody told.
 const LOOK: Duration = Duration::from_millis(500);
 /// Frames that a slow watcher may be behind.
 const BEHIND: usize = 16;
@@ -35,7 +32,7 @@ pub(crate) async fn one(
     id: OperationId,
     shutdown: &Shutdown,
 ) -> Result<Frames, Status> {
-    let changes = store.changes();
+    let changes = store.watch();
     let current = store.get(id).await.map_err(unavailable)?;
     let current = current.ok_or_else(|| missing(id))?;
     let (frames, received) = mpsc::channel(BEHIND);
@@ -57,7 +54,7 @@ pub(crate) async fn one(
 async fn follow(
     store: &Store,
     current: Operation,
-    mut changes: broadcast::Receiver<Arc<[OperationId]>>,
+    mut changes: Watch,
     frames: &mpsc::Sender<Frame>,
 ) -> Result<(), Status> {
     let id = current.spec.id;
@@ -80,23 +77,15 @@ async fn follow(
 }
 
 /// Completes when the operation may have changed.
-async fn changed(changes: &mut broadcast::Receiver<Arc<[OperationId]>>, id: OperationId) {
-    let written_here = async {
-        loop {
-            match changes.recv().await {
-                Ok(ids) if !ids.contains(&id) => {}
-                Ok(_) | Err(RecvError::Lagged(_)) => return,
-                Err(RecvError::Closed) => std::future::pending().await,
-            }
-        }
-    };
-    // What another replica writes is found by looking.
-    let _ = tokio::time::timeout(LOOK, written_here).await;
+async fn changed(changes: &mut Watch, id: OperationId) {
+    let told = async { while changes.next().await.is_some_and(|ids| !ids.contains(&id)) {} };
+    // What was not told is found by looking.
+    let _ = tokio::time::timeout(LOOK, told).await;
 }
 
 /// Every change from now on.
 pub(crate) fn all(store: Store, shutdown: &Shutdown) -> Frames {
-    let changes = store.changes();
+    let changes = store.watch();
     let (frames, received) = mpsc::channel(BEHIND);
     let stopping = shutdown.clone();
     shutdown.spawn(async move {
@@ -115,17 +104,14 @@ pub(crate) fn all(store: Store, shutdown: &Shutdown) -> Frames {
 
 async fn follow_all(
     store: &Store,
-    mut changes: broadcast::Receiver<Arc<[OperationId]>>,
+    mut changes: Watch,
     frames: &mpsc::Sender<Frame>,
 ) -> Result<(), Status> {
     loop {
-        let mut ids: BTreeSet<OperationId> = match changes.recv().await {
-            Ok(ids) => ids.iter().copied().collect(),
-            Err(RecvError::Closed) => return Ok(()),
-            Err(RecvError::Lagged(_)) => return Err(behind()),
-        };
+        let changed = changes.next().await.ok_or_else(behind)?;
+        let mut ids: BTreeSet<OperationId> = changed.iter().copied().collect();
         while ids.len() < 256
-            && let Ok(more) = changes.try_recv()
+            && let Some(more) = changes.try_next()
         {
             ids.extend(more.iter().copied());
         }

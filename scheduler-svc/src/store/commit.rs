@@ -11,9 +11,8 @@ use binnacle_boot::{
     database::{self, Database},
 };
 use binnacle_domain::operation::OperationId;
-use tokio::sync::broadcast;
 
-use super::{Error, clock::Clock, sql::Transaction, statement};
+use super::{Error, changes::Changes, clock::Clock, sql::Transaction, statement};
 pub(crate) use lease::{Claim, ClaimRow, Session};
 pub(crate) use progress::{Done, Release, Save, Saved};
 pub(crate) use record::{Record, Recorded};
@@ -37,13 +36,15 @@ pub(crate) enum Answer {
     Claimed(Vec<ClaimRow>),
     /// Whether the session goes on.
     Session(bool),
+    /// The database does not take it.
+    Refused,
 }
 
 /// Commits writes together.
 pub(crate) struct Commits {
     pub(super) database: Database,
     pub(super) clock: Arc<Clock>,
-    pub(super) changes: broadcast::Sender<Arc<[OperationId]>>,
+    pub(super) changes: Changes,
     pub(super) metrics: super::Metrics,
 }
 
@@ -98,15 +99,10 @@ impl batch::Commit for Commits {
     type Error = Error;
 
     async fn commit(&mut self, items: &[Write]) -> Result<Vec<Answer>, Error> {
-        let timer = self.metrics.commit_seconds.start_timer();
-        let mut answers = Answers(items.iter().map(|_| None).collect());
-        let mut transaction = Transaction::begin(&self.database).await?;
-        self.write(&mut transaction, items, &mut answers).await?;
-        transaction.commit().await?;
-        timer.observe_duration();
-        self.metrics.batch_size.observe(items.len() as f64);
-        self.announce(items);
-        Ok(answers.take())
+        match self.commit_together(items).await {
+            Err(error) if error.is_about_an_item() => self.commit_singly(items).await,
+            result => result,
+        }
     }
 
     fn is_retryable(&self, error: &Error) -> bool {
@@ -115,6 +111,38 @@ impl batch::Commit for Commits {
 }
 
 impl Commits {
+    async fn commit_together(&self, items: &[Write]) -> Result<Vec<Answer>, Error> {
+        let timer = self.metrics.commit_seconds.start_timer();
+        let mut answers = Answers(items.iter().map(|_| None).collect());
+        let mut transaction = Transaction::begin(&self.database).await?;
+        self.write(&mut transaction, items, &mut answers).await?;
+        transaction.commit().await?;
+        timer.observe_duration();
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a batch has a few hundred items"
+        )]
+        self.metrics.batch_size.observe(items.len() as f64);
+        self.announce(items);
+        Ok(answers.take())
+    }
+
+    /// Finds the item that the database does not take, so that the others are written.
+    async fn commit_singly(&self, items: &[Write]) -> Result<Vec<Answer>, Error> {
+        let mut answers = Vec::with_capacity(items.len());
+        for item in items {
+            match self.commit_together(std::slice::from_ref(item)).await {
+                Ok(answer) => answers.extend(answer),
+                Err(error) if error.is_about_an_item() => {
+                    tracing::error!(?item, error = %error.with_cause(), "cannot be written");
+                    answers.push(Answer::Refused);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(answers)
+    }
+
     /// What ends goes before what begins, so that a resource is free for its next operation; claims go last, so
     /// that they find what was given back.
     async fn write(
@@ -141,7 +169,7 @@ impl Commits {
 
     /// Tells those who watch. What was refused is told as well: they look for themselves.
     fn announce(&self, items: &[Write]) {
-        if self.changes.receiver_count() == 0 {
+        if !self.changes.are_watched() {
             return;
         }
         let changed: Arc<[OperationId]> = items
@@ -154,8 +182,7 @@ impl Commits {
             })
             .collect();
         if !changed.is_empty() {
-            // Whoever has stopped watching misses nothing.
-            let _ = self.changes.send(changed);
+            self.changes.announce(changed);
         }
     }
 }

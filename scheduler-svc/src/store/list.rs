@@ -46,7 +46,7 @@ impl Phase {
 
 /// One statement per combination of filters, so that each goes by an index of its own: `$1` bounds the id, `$2`
 /// the page, and then come those of `$3` resource and tenant that are given.
-fn sql(filter: &Filter) -> String {
+pub(super) fn sql(filter: &Filter) -> String {
     let mut given = String::new();
     let mut next = 3;
     for (column, value) in [("resource_id", filter.resource), ("tenant", filter.tenant)] {

@@ -10,11 +10,6 @@ use uuid::Uuid;
 
 use super::statement::Statement;
 
-/// The planner knows nothing about a table that was empty a moment ago; whatever it thinks of its size, a
-/// statement of the data path goes by an index.
-const BEGIN_POSTGRES: &str = "BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; \
-     SET LOCAL enable_mergejoin = off; SET LOCAL enable_bitmapscan = off";
-
 /// One column of the rows that a statement is given.
 pub(super) enum Column<'a> {
     Ids(Vec<Uuid>),
@@ -48,13 +43,12 @@ pub(super) enum Transaction {
 }
 
 impl Transaction {
-    /// Begins a transaction. The caller must not be cancelled on the way.
     pub(super) async fn begin(database: &Database) -> Result<Self, sqlx::Error> {
         match database {
             Database::Sqlite(sqlite) => database::begin_immediate(&sqlite.write)
                 .await
                 .map(Self::Sqlite),
-            Database::Postgres(pool) => pool.begin_with(BEGIN_POSTGRES).await.map(Self::Postgres),
+            Database::Postgres(pool) => database::begin(pool).await.map(Self::Postgres),
         }
     }
 

@@ -35,3 +35,23 @@ pub(super) const GOODBYE: Statement = statement!("goodbye");
 pub(super) const UNDELIVERED: Statement = statement!("undelivered");
 pub(super) const GET: Statement = statement!("get");
 pub(super) const ATTEMPTS: Statement = statement!("attempts");
+
+/// Those that read or write a table that grows.
+#[cfg(test)]
+pub(super) const ALL: &[(&str, Statement)] = &[
+    ("record", RECORD),
+    ("retract", RETRACT),
+    ("find", FIND),
+    ("save", SAVE),
+    ("saved", SAVED),
+    ("ledger", LEDGER),
+    ("release", RELEASE),
+    ("done", DONE),
+    ("finished", FINISHED),
+    ("claim", CLAIM),
+    ("next_due", NEXT_DUE),
+    ("undelivered", UNDELIVERED),
+    ("supersede", SUPERSEDE),
+    ("get", GET),
+    ("attempts", ATTEMPTS),
+];

@@ -261,3 +261,54 @@ async fn a_concluded_operation_is_granted_with_its_outcome(db: Db) {
     assert_eq!(status_of(&grant).outcome, Some(success()));
     assert!(second.done(&id, epoch_of(&grant)).await.ok);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_replicas_never_grant_the_same_operation() {
+    const COUNT: usize = 300;
+    let db = Db::postgres();
+    let (one, two) = (db.start().await, db.start().await);
+    let mut recorded = HashSet::new();
+    for number in 0..COUNT {
+        let url = format!("http://system-{}.example/", number % 7);
+        let scheduler = if number % 2 == 0 { &one } else { &two };
+        recorded.insert(scheduler.record(spec_of(ids::v4(), &url)).await);
+    }
+    let mut workers = [one.worker(1000).await, two.worker(1000).await];
+    let mut granted = Vec::new();
+    let [first, second] = &mut workers;
+    while granted.len() < COUNT {
+        let grant = tokio::select! {
+            grant = first.grant() => grant,
+            grant = second.grant() => grant,
+        };
+        assert_eq!(epoch_of(&grant), 1);
+        granted.push(id_of(&grant));
+    }
+    first.expect_no_grant().await;
+    second.expect_no_grant().await;
+    let distinct: HashSet<_> = granted.iter().cloned().collect();
+    assert_eq!(distinct, recorded);
+    assert_eq!(granted.len(), COUNT);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_may_report_to_any_replica_and_renew_with_any() {
+    let db = Db::postgres();
+    let (one, two) = (
+        db.start_with_lease(SHORT).await,
+        db.start_with_lease(SHORT).await,
+    );
+    let session = ids::v4().to_string();
+    let mut first = one.worker_of("one", &session, 10).await;
+    let mut second = two.worker_of("one", &session, 0).await;
+    let mut other = two.worker(10).await;
+    one.record(spec()).await;
+    let grant = first.grant().await;
+    for _ in 0..10 {
+        second.heartbeat(None).await.unwrap();
+        other.heartbeat(None).await.unwrap();
+        tokio::time::sleep(SHORT / 5).await;
+    }
+    assert!(!other.has_grant());
+    second.finish(&grant, success()).await;
+}

@@ -3,9 +3,9 @@
 use binnacle_boot::ids;
 use binnacle_proto::common::v1 as common;
 use binnacle_proto::scheduler::v1;
-use tonic::Code;
+use tonic::{Code, Streaming};
 
-use crate::setting::{Db, Scheduler, failure, spec, spec_of, success};
+use crate::setting::{A_WHILE, Db, PATIENCE, Scheduler, failure, id_of, spec, spec_of, success};
 
 crate::on_both![
     pages_hold_every_operation_once_newest_first,
@@ -174,7 +174,7 @@ async fn a_watch_of_all_shows_every_change(db: Db) {
     let request = v1::WatchOperationsRequest::default();
     let watch = scheduler.client.clone().watch_operations(request).await;
     let mut watch = watch.unwrap().into_inner();
-    let mut expected = vec![
+    let expected = vec![
         scheduler.record(spec()).await,
         scheduler.record(spec()).await,
     ];
@@ -182,6 +182,13 @@ async fn a_watch_of_all_shows_every_change(db: Db) {
         let grant = worker.grant().await;
         worker.finish(&grant, success()).await;
     }
+    see_the_end_of(&mut watch, expected).await;
+}
+
+async fn see_the_end_of(
+    watch: &mut Streaming<v1::WatchOperationsResponse>,
+    mut expected: Vec<String>,
+) {
     while !expected.is_empty() {
         let frame = watch.message().await.unwrap().unwrap();
         for operation in frame.operations {
@@ -191,4 +198,39 @@ async fn a_watch_of_all_shows_every_change(db: Db) {
             }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_shows_what_other_replicas_change() {
+    let db = Db::postgres();
+    let (here, there) = (db.start().await, db.start().await);
+    let mut worker = there.worker(10).await;
+    let request = v1::WatchOperationsRequest::default();
+    let watch = here.client.clone().watch_operations(request).await;
+    let mut watch = watch.unwrap().into_inner();
+    // Until the other replica knows that somebody watches, a change may be missed; so there are several.
+    let seen = async { watch.message().await.unwrap().unwrap() };
+    let changing = async {
+        loop {
+            there.record(spec()).await;
+            let grant = worker.grant().await;
+            worker.finish(&grant, success()).await;
+            worker.capacity(10).await;
+            tokio::time::sleep(A_WHILE).await;
+        }
+    };
+    tokio::select! {
+        frame = seen => assert!(!frame.operations.is_empty()),
+        () = changing => {}
+        () = tokio::time::sleep(PATIENCE) => panic!("nothing is seen"),
+    }
+    let id = there.record(spec()).await;
+    let request = v1::WatchOperationsRequest {
+        operation_id: id.clone(),
+    };
+    let watch = here.client.clone().watch_operations(request).await;
+    let mut watch = watch.unwrap().into_inner();
+    while id_of(&worker.grant().await) != id {}
+    drop(worker);
+    assert!(watch.message().await.unwrap().is_some());
 }

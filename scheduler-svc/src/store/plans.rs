@@ -1,0 +1,170 @@
+//! How the databases go about the statements: by an index, whether the tables are empty or full.
+
+use binnacle_boot::database::{Database, DatabaseUrl, Options};
+use binnacle_test_support::{Postgres, Scratch, scratch};
+use sqlx::{AssertSqlSafe, PgPool, Row as _, SqlitePool};
+use uuid::Uuid;
+
+use super::{
+    MIGRATIONS, SCHEMA, SETTINGS,
+    list::{self, Filter, Phase},
+    statement,
+};
+
+const ROWS: i64 = 20_000;
+
+async fn open(url: DatabaseUrl) -> Database {
+    let options = Options {
+        settings: SETTINGS,
+        ..Options::default()
+    };
+    let database = Database::open(&url, SCHEMA, options).await.unwrap();
+    database.migrate(SCHEMA, MIGRATIONS).await.unwrap();
+    database
+}
+
+/// Statements with their names: those of files and those that are put together.
+fn statements(pick: impl Fn(&statement::Statement) -> &'static str) -> Vec<(String, String)> {
+    let written = statement::ALL
+        .iter()
+        .map(|(name, statement)| ((*name).to_owned(), pick(statement).to_owned()));
+    let id = Some(Uuid::nil());
+    let filters = [
+        Filter::default(),
+        Filter {
+            resource: id,
+            ..Filter::default()
+        },
+        Filter {
+            tenant: id,
+            ..Filter::default()
+        },
+        Filter {
+            tenant: id,
+            resource: id,
+            ..Filter::default()
+        },
+        Filter {
+            phase: Phase::Failed,
+            ..Filter::default()
+        },
+        Filter {
+            phase: Phase::Succeeded,
+            tenant: id,
+            ..Filter::default()
+        },
+        Filter {
+            phase: Phase::InProgress,
+            ..Filter::default()
+        },
+    ];
+    let composed = filters.map(|filter| (format!("{filter:?}"), list::sql(&filter)));
+    written.chain(composed).collect()
+}
+
+async fn sqlite_plan(pool: &SqlitePool, sql: &str) -> Vec<String> {
+    let sql = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+    let rows = sqlx::raw_sql(sql).fetch_all(pool).await.unwrap();
+    rows.iter().map(|row| row.get("detail")).collect()
+}
+
+async fn check_sqlite(pool: &SqlitePool) {
+    // What a statement calls the tables that grow.
+    let tables = ["operation", "operation_done", "attempt", "o", "d", "c", "a"];
+    for (name, sql) in statements(|statement| statement.sqlite) {
+        let parts = sql.split(";\n").filter(|part| !part.trim().is_empty());
+        for part in parts {
+            for step in sqlite_plan(pool, part).await {
+                let scanned = step.strip_prefix("SCAN ").unwrap_or_default();
+                let table = scanned.split(' ').next().unwrap_or_default();
+                // In the order of the primary key, from a bound, up to a limit.
+                let is_paged = scanned.contains("USING INDEX sqlite_autoindex_operation");
+                assert!(
+                    !tables.contains(&table) || is_paged,
+                    "{name} reads a whole table: {step}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn on_sqlite_no_statement_reads_a_whole_table() {
+    let scratch: Scratch = scratch();
+    let database = open(DatabaseUrl::Sqlite(scratch.path().to_owned())).await;
+    let pool = database.sqlite().unwrap();
+    check_sqlite(pool).await;
+    let fill = format!(
+        "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {ROWS})
+         INSERT INTO operation
+         SELECT randomblob(16), randomblob(16), 'application', randomblob(16), n % 10, '{{}}', '[]', NULL, 1, 1,
+            zeroblob(16), 0, n, n, n FROM n;
+         WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {ROWS})
+         INSERT INTO operation_done
+         SELECT randomblob(16), randomblob(16), 'application', randomblob(16), '{{}}', '[]', '', 1, 1, 1, n, n FROM n;
+         ANALYZE;"
+    );
+    sqlx::raw_sql(AssertSqlSafe(fill))
+        .execute(pool)
+        .await
+        .unwrap();
+    check_sqlite(pool).await;
+}
+
+async fn postgres_plan(pool: &PgPool, sql: &str) -> Vec<String> {
+    let count = (1..=20)
+        .rev()
+        .find(|n| sql.contains(&format!("${n}")))
+        .unwrap();
+    let nulls = vec!["NULL"; count].join(", ");
+    let mut connection = pool.acquire().await.unwrap();
+    let prepare = format!("SET plan_cache_mode = force_generic_plan; PREPARE p AS {sql}");
+    sqlx::raw_sql(AssertSqlSafe(prepare))
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    let explain = AssertSqlSafe(format!("EXPLAIN EXECUTE p({nulls})"));
+    let rows = sqlx::raw_sql(explain)
+        .fetch_all(&mut *connection)
+        .await
+        .unwrap();
+    sqlx::raw_sql("DEALLOCATE p; RESET plan_cache_mode")
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+async fn check_postgres(pool: &PgPool) {
+    for (name, sql) in statements(|statement| statement.postgres) {
+        let plan = postgres_plan(pool, &sql).await;
+        for step in &plan {
+            let scans = ["operation", "operation_done", "attempt"]
+                .iter()
+                .any(|table| step.contains(&format!("Seq Scan on {table} ")));
+            assert!(!scans, "{name} reads a whole table:\n{}", plan.join("\n"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn on_postgres_no_statement_reads_a_whole_table() {
+    let url = Postgres::shared().create_database();
+    let database = open(url.parse().unwrap()).await;
+    let pool = database.postgres().unwrap();
+    check_postgres(pool).await;
+    let fill = format!(
+        "INSERT INTO operation
+         SELECT gen_random_uuid(), gen_random_uuid(), 'application', gen_random_uuid(), n % 10, '{{}}', '[]', NULL,
+            1, 1, '00000000-0000-0000-0000-000000000000', 0, n, n, n FROM generate_series(1, {ROWS}) AS n;
+         INSERT INTO operation_done
+         SELECT gen_random_uuid(), gen_random_uuid(), 'application', gen_random_uuid(), '{{}}', '[]', '', true, 1, 1,
+            n, n FROM generate_series(1, {ROWS}) AS n;
+         ANALYZE;"
+    );
+    sqlx::raw_sql(AssertSqlSafe(fill))
+        .execute(pool)
+        .await
+        .unwrap();
+    check_postgres(pool).await;
+}
