@@ -120,7 +120,7 @@ impl Claims {
             orphaned: is_orphaned,
             now_unix_micros: self.store.now(),
         };
-        if self.workers.grant(slot, grant).is_ok() {
+        if self.workers.grant(slot, grant) {
             self.metrics.grants.inc();
             return;
         }

@@ -23,6 +23,7 @@ use binnacle_proto::{
     DESCRIPTORS, scheduler::v1::scheduler_service_server::SchedulerServiceServer,
 };
 pub use config::Config;
+pub use store::StartError;
 use tokio::net::TcpListener;
 
 use crate::{
@@ -35,7 +36,7 @@ pub enum Error {
     #[error("the operations database cannot be used")]
     Database(#[from] database::Error),
     #[error("the store does not start")]
-    Store(#[from] store::StartError),
+    Store(#[from] StartError),
     #[error("cannot register the metrics")]
     Metrics(#[from] prometheus::Error),
     #[error("cannot serve gRPC")]

@@ -300,10 +300,6 @@ pub(crate) fn missing(id: OperationId) -> Status {
 }
 
 /// The database did not do its part. What it said goes to the log only.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the shape that map_err wants"
-)]
 pub(crate) fn unavailable(error: store::Error) -> Status {
     match error {
         store::Error::Unreadable { id, .. } => {

@@ -4,7 +4,10 @@ mod changes;
 mod clock;
 mod commit;
 mod definitions;
+mod destination;
+mod error;
 mod list;
+mod metrics;
 #[cfg(test)]
 mod plans;
 mod sql;
@@ -19,7 +22,7 @@ use binnacle_boot::{
     ids,
 };
 use binnacle_domain::operation::{Attempt, Operation, OperationId, Outcome, Spec};
-use prometheus::{Histogram, HistogramOpts, Registry, exponential_buckets};
+use prometheus::Registry;
 use uuid::Uuid;
 
 use self::{
@@ -27,6 +30,8 @@ use self::{
     clock::Clock,
     commit::{Answer, ClaimRow, Commits},
     definitions::Definitions,
+    destination::destination,
+    metrics::Metrics,
     sql::Value,
     stored::{AttemptRow, OperationRow},
 };
@@ -34,8 +39,11 @@ pub(crate) use self::{
     changes::Watch,
     clock::micros_of,
     commit::{Claim, Done, Record, Recorded, Release, Save, Saved, Session, Write},
+    error::Error,
     list::{Filter, Phase as PhaseFilter},
 };
+
+pub use self::error::StartError;
 
 /// The schema that the service owns.
 pub(crate) const SCHEMA: &str = "scheduler";
@@ -55,95 +63,6 @@ pub(crate) const SETTINGS: &[(&str, &str)] = &[
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
 ];
-
-/// Why something was not written or read.
-#[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error("the database failed")]
-    Database(#[source] Arc<sqlx::Error>),
-    #[error("what is stored about operation {id} cannot be read: {reason}")]
-    Unreadable { id: Uuid, reason: String },
-    #[error("the database does not take what was to be written")]
-    Refused,
-    #[error("too much is waiting to be written")]
-    Busy,
-    #[error("the writer has stopped")]
-    Stopped,
-}
-
-impl Error {
-    /// Whether it is what was to be written that is wrong, rather than the database.
-    fn is_about_an_item(&self) -> bool {
-        match self {
-            Self::Unreadable { .. } => true,
-            Self::Database(source) => source
-                .as_database_error()
-                .and_then(|error| error.code())
-                // Data exceptions and violated constraints; SQLite's numbers for the latter end in 19 and 20.
-                .is_some_and(|code| match code.parse::<u32>() {
-                    Ok(number) if code.len() < 5 => matches!(number & 0xff, 18..=20 | 25),
-                    _ => code.starts_with("22") || code.starts_with("23"),
-                }),
-            Self::Refused | Self::Busy | Self::Stopped => false,
-        }
-    }
-
-    /// The message and that of what is behind it.
-    pub(crate) fn with_cause(&self) -> String {
-        match self {
-            Self::Database(source) => format!("{self}: {source}"),
-            other => other.to_string(),
-        }
-    }
-}
-
-impl From<sqlx::Error> for Error {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(Arc::new(error))
-    }
-}
-
-impl From<batch::Error<Self>> for Error {
-    fn from(error: batch::Error<Self>) -> Self {
-        match error {
-            batch::Error::Busy => Self::Busy,
-            batch::Error::Stopped => Self::Stopped,
-            batch::Error::Commit(error) => error,
-        }
-    }
-}
-
-/// What the writer measures of itself.
-#[derive(Clone, Debug)]
-struct Metrics {
-    commit_seconds: Histogram,
-    batch_size: Histogram,
-}
-
-impl Metrics {
-    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let commit_seconds = Histogram::with_opts(
-            HistogramOpts::new(
-                "scheduler_commit_seconds",
-                "Time from the begin to the end of a transaction of the writer.",
-            )
-            .buckets(exponential_buckets(0.000_25, 2.0, 14)?),
-        )?;
-        let batch_size = Histogram::with_opts(
-            HistogramOpts::new(
-                "scheduler_commit_items",
-                "Writes that one transaction carried.",
-            )
-            .buckets(exponential_buckets(1.0, 2.0, 10)?),
-        )?;
-        registry.register(Box::new(commit_seconds.clone()))?;
-        registry.register(Box::new(batch_size.clone()))?;
-        Ok(Self {
-            commit_seconds,
-            batch_size,
-        })
-    }
-}
 
 /// The operations database. Clones share it.
 #[derive(Clone)]
@@ -360,15 +279,6 @@ impl Store {
     }
 }
 
-/// Why the store does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error("cannot read the database's clock")]
-    Clock(#[source] sqlx::Error),
-    #[error("cannot register the metrics")]
-    Metrics(#[source] prometheus::Error),
-}
-
 /// What became of something that [`Store::send`] was given.
 pub(crate) async fn saved(pending: Pending) -> Result<Saved, Error> {
     match pending.await? {
@@ -396,38 +306,4 @@ pub(crate) fn webhooks_to(webhooks: &[binnacle_domain::operation::WebhookStatus]
 /// The stored form of an outcome.
 pub(crate) fn outcome_to(outcome: &Outcome) -> String {
     stored::json(outcome)
-}
-
-/// The system that an operation's first webhook calls: its authority, or its template where that is rendered.
-pub(crate) fn destination(spec: &Spec) -> i64 {
-    let Some(webhook) = spec.webhooks.first() else {
-        return 0;
-    };
-    let text = match (&webhook.url, &webhook.url_template) {
-        (Some(url), _) => authority(url),
-        (None, Some(template)) => template,
-        (None, None) => "",
-    };
-    // FNV-1a, the same in every version: it is stored.
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    hash.cast_signed()
-}
-
-fn authority(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split(['/', '?', '#']).next().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_destination_is_host_and_port() {
-        assert_eq!(authority("http://a.example:80/x?y#z"), "a.example:80");
-        assert_eq!(authority("https://b.example?y"), "b.example");
-        assert_eq!(authority("b"), "b");
-    }
 }

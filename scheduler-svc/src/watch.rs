@@ -108,8 +108,8 @@ async fn follow_all(
     frames: &mpsc::Sender<Frame>,
 ) -> Result<(), Status> {
     loop {
-        let changed = changes.next().await.ok_or_else(behind)?;
-        let mut ids: BTreeSet<OperationId> = changed.iter().copied().collect();
+        let first = changes.next().await.ok_or_else(behind)?;
+        let mut ids: BTreeSet<OperationId> = first.iter().copied().collect();
         while ids.len() < 256
             && let Some(more) = changes.try_next()
         {

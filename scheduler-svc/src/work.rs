@@ -1,34 +1,36 @@
 //! A worker's stream.
 
+mod session;
+mod wire;
+
 use std::{pin::Pin, time::Duration};
 
-use binnacle_boot::{Outbox, Shutdown, failpoint};
-use binnacle_domain::operation::{Attempt, OperationId, Outcome};
+use binnacle_boot::{Outbox, Shutdown};
 use binnacle_proto::{
-    Invalid,
-    common::v1 as common,
-    duration_from,
     scheduler::v1,
     status::{Reason, refuse},
-    uuid_from, webhook_status_from,
+    uuid_from,
 };
 use futures::{Stream, StreamExt, stream};
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 use uuid::Uuid;
 
+use self::{
+    session::Open,
+    wire::{frames_of, ids, span},
+};
 use crate::{
-    claims::{Claims, POLL},
+    claims::Claims,
     service::unavailable,
-    store::{self, Done, Pending, Release, Save, Saved, Session, Write, micros_of},
+    store::{Session, micros_of},
     workers::{Outgoing, StreamId},
 };
 
 /// How long a worker may take for its first frame.
 const FIRST_FRAME: Duration = Duration::from_secs(10);
-/// Things to say in one frame, at most, and what they may weigh.
+/// Things to say in one frame, at most.
 const FRAME_ITEMS: usize = 256;
-const FRAME_BYTES: usize = 1024 * 1024;
 /// What a worker may be ahead of the database.
 const AHEAD: usize = 4096;
 /// What was granted this long ago and is not held never arrived.
@@ -42,38 +44,6 @@ pub(crate) struct Work {
     pub(crate) claims: Claims,
     pub(crate) lease: Duration,
     pub(crate) shutdown: Shutdown,
-}
-
-/// An answer that a worker waits for.
-enum Awaited {
-    Saved {
-        id: OperationId,
-        epoch: u64,
-        /// With this the operation leaves the worker.
-        is_last: bool,
-        /// And is due again after this, in microseconds.
-        due_in: Option<i64>,
-        /// What is counted when it is written.
-        counts: Option<fn(&crate::metrics::Metrics)>,
-        pending: Pending,
-    },
-    Stale {
-        id: String,
-        epoch: u64,
-    },
-    Released {
-        id: OperationId,
-        pending: Pending,
-    },
-    Renewed(Pending),
-}
-
-/// A stream whose worker has introduced itself.
-struct Open<'a> {
-    work: &'a Work,
-    id: StreamId,
-    session: Uuid,
-    outbox: &'a Outbox<Outgoing>,
 }
 
 impl Work {
@@ -189,241 +159,6 @@ impl Work {
     }
 }
 
-impl Open<'_> {
-    /// Reads frames until the worker or the service stops.
-    async fn read(
-        &self,
-        first: v1::WorkRequest,
-        inbound: &mut Streaming<v1::WorkRequest>,
-        sender: mpsc::Sender<Awaited>,
-    ) -> Result<(), Status> {
-        let mut frame = first;
-        loop {
-            let is_last = frame.goodbye;
-            self.take(frame, &sender).await?;
-            if is_last {
-                return Ok(());
-            }
-            frame = tokio::select! {
-                message = inbound.message() => match message {
-                    Ok(Some(frame)) => frame,
-                    // Whoever opened the stream is gone; what it holds stays its own until its lease ends.
-                    Ok(None) | Err(_) => return Ok(()),
-                },
-                () = self.work.shutdown.cancelled() => return Ok(()),
-            };
-        }
-    }
-
-    async fn take(
-        &self,
-        frame: v1::WorkRequest,
-        sender: &mpsc::Sender<Awaited>,
-    ) -> Result<(), Status> {
-        let v1::WorkRequest {
-            hello: _,
-            capacity,
-            reports,
-            releases,
-            dones,
-            heartbeat,
-            goodbye,
-            held,
-        } = frame;
-        let workers = &self.work.claims.workers;
-        if heartbeat {
-            self.renew(sender).await?;
-        }
-        for report in reports {
-            self.report(report, sender).await?;
-        }
-        for release in releases {
-            self.release(release, sender).await?;
-        }
-        for done in dones {
-            self.done(done, sender).await?;
-        }
-        if let Some(held) = held {
-            let held = ids("held.operation_ids", &held.operation_ids)?;
-            let before = self.work.undelivered_before();
-            self.work.holds(self.session, held, before).await?;
-        }
-        if let Some(capacity) = capacity {
-            workers.set_room(self.id, capacity);
-        }
-        if goodbye {
-            workers.close(self.id);
-            let session = self.session;
-            let store = &self.work.claims.store;
-            let goodbye = Session::Goodbye { session };
-            store.session(goodbye).await.map_err(unavailable)?;
-            workers.wake();
-        }
-        Ok(())
-    }
-
-    async fn renew(&self, sender: &mpsc::Sender<Awaited>) -> Result<(), Status> {
-        let renew = Session::Renew {
-            session: self.session,
-            lease: micros_of(self.work.lease),
-        };
-        let pending = self.send(Write::Session(renew)).await?;
-        self.await_later(Awaited::Renewed(pending), sender).await
-    }
-
-    async fn report(
-        &self,
-        report: v1::Report,
-        sender: &mpsc::Sender<Awaited>,
-    ) -> Result<(), Status> {
-        let (id, epoch) = (report.operation_id.clone(), report.epoch);
-        let awaited = match save_from(report) {
-            Ok(save) => Awaited::Saved {
-                id: save.id,
-                epoch,
-                is_last: save.release_for.is_some(),
-                due_in: save.release_for,
-                counts: save
-                    .outcome
-                    .as_ref()
-                    .map(|_| crate::metrics::Metrics::concluded as _),
-                pending: self.send(Write::Save(save)).await?,
-            },
-            Err(invalid) => {
-                tracing::error!(operation.id = id, %invalid, "a report cannot be read");
-                Awaited::Stale { id, epoch }
-            }
-        };
-        self.await_later(awaited, sender).await
-    }
-
-    async fn release(
-        &self,
-        release: v1::Release,
-        sender: &mpsc::Sender<Awaited>,
-    ) -> Result<(), Status> {
-        let v1::Release {
-            operation_id,
-            epoch,
-            retry_in,
-        } = release;
-        let id = OperationId(uuid_from("releases.operation_id", &operation_id)?);
-        let release = Release {
-            id,
-            epoch: epoch.cast_signed(),
-            retry_in: micros("releases.retry_in", retry_in)?.unwrap_or(0),
-            is_orphaned: false,
-        };
-        let pending = self.send(Write::Release(release)).await?;
-        self.await_later(Awaited::Released { id, pending }, sender)
-            .await
-    }
-
-    async fn done(&self, done: v1::Done, sender: &mpsc::Sender<Awaited>) -> Result<(), Status> {
-        let v1::Done {
-            operation_id,
-            epoch,
-            outcome,
-        } = done;
-        let id = OperationId(uuid_from("dones.operation_id", &operation_id)?);
-        let done = Done {
-            id,
-            epoch: epoch.cast_signed(),
-            outcome: outcome.map(|outcome| store::outcome_to(&Outcome::from(outcome))),
-        };
-        let awaited = Awaited::Saved {
-            id,
-            epoch,
-            is_last: true,
-            due_in: None,
-            counts: Some(crate::metrics::Metrics::done),
-            pending: self.send(Write::Done(done)).await?,
-        };
-        self.await_later(awaited, sender).await
-    }
-
-    async fn send(&self, write: Write) -> Result<Pending, Status> {
-        let store = &self.work.claims.store;
-        store.send(write).await.map_err(unavailable)
-    }
-
-    /// Waits for room where the worker is far ahead of the database.
-    async fn await_later(
-        &self,
-        awaited: Awaited,
-        sender: &mpsc::Sender<Awaited>,
-    ) -> Result<(), Status> {
-        let sent = sender.send(awaited).await;
-        sent.map_err(|_| unavailable(store::Error::Stopped))
-    }
-
-    /// Answers what was written, in order, after its commit. What could not be written ends the stream, since the
-    /// worker cannot know what has become of it.
-    async fn answer(&self, mut awaited: mpsc::Receiver<Awaited>) -> Result<(), Status> {
-        while let Some(next) = awaited.recv().await {
-            match next {
-                Awaited::Saved {
-                    id,
-                    epoch,
-                    is_last,
-                    due_in,
-                    counts,
-                    pending,
-                } => {
-                    let saved = store::saved(pending).await.map_err(unavailable)?;
-                    if counts.is_some() {
-                        let concluded = "scheduler.concluded";
-                        failpoint::reach(if is_last { "scheduler.done" } else { concluded });
-                    }
-                    self.saved((id, epoch), is_last, saved);
-                    // Longer ones are found by looking.
-                    if due_in.is_some_and(|span| span < micros_of(POLL)) {
-                        self.work.claims.workers.wake();
-                    }
-                    if let (Saved::At(_), Some(counts)) = (saved, counts) {
-                        counts(&self.work.claims.metrics);
-                    }
-                }
-                Awaited::Stale { id, epoch } => self.outbox.push(Outgoing::Saved(v1::Saved {
-                    operation_id: id,
-                    epoch,
-                    ok: false,
-                    version: 0,
-                })),
-                Awaited::Released { id, pending } => {
-                    store::saved(pending).await.map_err(unavailable)?;
-                    self.work.claims.workers.settled(self.id, id);
-                    self.work.claims.workers.wake();
-                }
-                Awaited::Renewed(pending) => {
-                    if !store::goes_on(pending).await.map_err(unavailable)? {
-                        return Err(ended(self.session));
-                    }
-                    self.outbox.push(Outgoing::Renewed);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn saved(&self, (id, epoch): (OperationId, u64), is_last: bool, saved: Saved) {
-        let workers = &self.work.claims.workers;
-        let (ok, version) = match saved {
-            Saved::At(version) => (true, version.unsigned_abs()),
-            Saved::Stale => (false, 0),
-        };
-        if is_last || !ok {
-            workers.settled(self.id, id);
-        }
-        self.outbox.push(Outgoing::Saved(v1::Saved {
-            operation_id: id.to_string(),
-            epoch,
-            ok,
-            version,
-        }));
-    }
-}
-
 /// Gives back what a stream was granted and did not come to say.
 struct Unsent {
     work: Work,
@@ -456,103 +191,6 @@ async fn give_back(claims: &Claims, grant: v1::Grant) {
     if let (Some(id), Some(status)) = (id, status) {
         claims.give_back(id, status.epoch, grant.orphaned).await;
     }
-}
-
-/// Frames of a weight that every client takes.
-fn frames_of(
-    items: Vec<Outgoing>,
-    lease: prost_types::Duration,
-) -> Vec<Result<v1::WorkResponse, Status>> {
-    let mut frames = Vec::new();
-    let mut frame = v1::WorkResponse::default();
-    let mut weight = 0;
-    for item in items {
-        match item {
-            Outgoing::Welcome => frame.welcome = Some(v1::Welcome { lease: Some(lease) }),
-            Outgoing::Saved(saved) => frame.saved.push(saved),
-            Outgoing::Renewed => frame.renewed_for = Some(lease),
-            Outgoing::Granted(grant) => {
-                let added = prost::Message::encoded_len(&*grant);
-                if weight > 0 && weight + added > FRAME_BYTES {
-                    frames.push(Ok(std::mem::take(&mut frame)));
-                    weight = 0;
-                }
-                weight += added;
-                frame.grants.push(*grant);
-            }
-            Outgoing::Refused(status) => {
-                if frame != v1::WorkResponse::default() {
-                    frames.push(Ok(frame));
-                }
-                frames.push(Err(status));
-                return frames;
-            }
-        }
-    }
-    frames.push(Ok(frame));
-    frames
-}
-
-fn span(span: Duration) -> prost_types::Duration {
-    prost_types::Duration {
-        seconds: span.as_secs().cast_signed(),
-        nanos: span.subsec_nanos().cast_signed(),
-    }
-}
-
-fn save_from(report: v1::Report) -> Result<Save, Invalid> {
-    let v1::Report {
-        operation_id,
-        epoch,
-        version,
-        webhooks,
-        attempts,
-        concluded,
-        release_for,
-    } = report;
-    let webhooks: Vec<_> = webhooks
-        .into_iter()
-        .map(webhook_status_from)
-        .collect::<Result<_, _>>()?;
-    Ok(Save {
-        id: OperationId(uuid_from("reports.operation_id", &operation_id)?),
-        epoch: epoch.cast_signed(),
-        version: version.cast_signed(),
-        webhooks: store::webhooks_to(&webhooks),
-        outcome: concluded.map(|outcome| store::outcome_to(&Outcome::from(outcome))),
-        release_for: micros("reports.release_for", release_for)?,
-        attempts: attempts
-            .into_iter()
-            .map(attempt_from)
-            .collect::<Result<_, _>>()?,
-    })
-}
-
-/// External systems may answer anything, and PostgreSQL keeps no text with a zero byte.
-fn attempt_from(attempt: common::Attempt) -> Result<Attempt, Invalid> {
-    let mut attempt = Attempt::try_from(attempt)?;
-    for text in [
-        &mut attempt.exchange.request,
-        &mut attempt.exchange.response,
-        &mut attempt.error,
-    ] {
-        if text.contains('\0') {
-            *text = text.replace('\0', "\u{fffd}");
-        }
-    }
-    Ok(attempt)
-}
-
-fn micros(
-    field: &'static str,
-    span: Option<prost_types::Duration>,
-) -> Result<Option<i64>, Invalid> {
-    let span = span.map(|span| duration_from(field, span)).transpose()?;
-    Ok(span.map(|span| span.num_microseconds().unwrap_or(i64::MAX / 4)))
-}
-
-fn ids(field: &'static str, texts: &[String]) -> Result<Vec<Uuid>, Invalid> {
-    texts.iter().map(|text| uuid_from(field, text)).collect()
 }
 
 fn no_hello() -> Status {

@@ -224,14 +224,14 @@ impl Workers {
         }
     }
 
-    /// Sends a grant, or gives it back if the stream is gone.
-    pub(crate) fn grant(&self, slot: Slot, grant: v1::Grant) -> Result<(), v1::Grant> {
+    /// Sends a grant, unless the stream is gone.
+    pub(crate) fn grant(&self, slot: Slot, grant: v1::Grant) -> bool {
         match self.streams().open.get(&slot.stream) {
             Some(stream) => {
                 stream.outbox.push(Outgoing::Granted(Box::new(grant)));
-                Ok(())
+                true
             }
-            None => Err(grant),
+            None => false,
         }
     }
 
@@ -340,10 +340,10 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_for_a_stream_that_is_gone_comes_back() {
+    fn a_grant_for_a_stream_that_is_gone_is_not_sent() {
         let (workers, stream) = with_room(1);
         let slot = workers.reserve(id(1), 1).unwrap();
         workers.close(stream);
-        assert!(workers.grant(slot, v1::Grant::default()).is_err());
+        assert!(!workers.grant(slot, v1::Grant::default()));
     }
 }

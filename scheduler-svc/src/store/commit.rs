@@ -12,7 +12,7 @@ use binnacle_boot::{
 };
 use binnacle_domain::operation::OperationId;
 
-use super::{Error, changes::Changes, clock::Clock, sql::Transaction, statement};
+use super::{Error, changes::Changes, clock::Clock, metrics::Metrics, sql::Transaction, statement};
 pub(crate) use lease::{Claim, ClaimRow, Session};
 pub(crate) use progress::{Done, Release, Save, Saved};
 pub(crate) use record::{Record, Recorded};
@@ -45,7 +45,7 @@ pub(crate) struct Commits {
     pub(super) database: Database,
     pub(super) clock: Arc<Clock>,
     pub(super) changes: Changes,
-    pub(super) metrics: super::Metrics,
+    pub(super) metrics: Metrics,
 }
 
 /// The writes of one kind with their positions in the batch.

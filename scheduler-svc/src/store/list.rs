@@ -3,8 +3,10 @@
 //! Paging goes by id, which is unique and never changes, so no page repeats or leaves out an operation. Ids are
 //! made in the order of time, so larger ones are newer.
 
+use std::fmt::Write as _;
+
 use binnacle_boot::database::Database;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, query::QueryAs};
 use uuid::Uuid;
 
 use super::{Error, stored::OperationRow};
@@ -51,14 +53,15 @@ pub(super) fn sql(filter: &Filter) -> String {
     let mut next = 3;
     for (column, value) in [("resource_id", filter.resource), ("tenant", filter.tenant)] {
         if value.is_some() {
-            given.push_str(&format!(" AND {column} = ${next}"));
+            // Writing into a string does not fail.
+            let _ = write!(given, " AND {column} = ${next}");
             next += 1;
         }
     }
     let part = |table: &str, times: &str, condition: &str| {
         format!(
             "SELECT * FROM (SELECT {COLUMNS}, {times} FROM {table} \
-             WHERE id < $1{given}{condition} ORDER BY id DESC LIMIT $2) AS {table}"
+             WHERE id < $1{given}{condition} ORDER BY id DESC LIMIT $2) AS page_of_{table}"
         )
     };
     let (open, done) = filter.phase.conditions();
@@ -85,12 +88,12 @@ pub(super) async fn list(
     let rows = match database {
         Database::Sqlite(sqlite) => {
             let query = sqlx::query_as(sql).bind(before).bind(limit);
-            let query = values.into_iter().flatten().fold(query, |q, v| q.bind(v));
+            let query = values.into_iter().flatten().fold(query, QueryAs::bind);
             query.fetch_all(&sqlite.read).await?
         }
         Database::Postgres(pool) => {
             let query = sqlx::query_as(sql).bind(before).bind(limit);
-            let query = values.into_iter().flatten().fold(query, |q, v| q.bind(v));
+            let query = values.into_iter().flatten().fold(query, QueryAs::bind);
             query.fetch_all(pool).await?
         }
     };

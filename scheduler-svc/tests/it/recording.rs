@@ -137,9 +137,9 @@ async fn what_is_invalid_is_refused_by_itself(db: Db) {
     let mut with_two_urls = spec();
     with_two_urls.webhooks[0].url_template = Some("{}".to_owned());
     let mut without_json = spec();
-    without_json.request_object = "{".to_owned();
+    "{".clone_into(&mut without_json.request_object);
     let mut with_bad_id = spec();
-    with_bad_id.operation_id = "7".to_owned();
+    "7".clone_into(&mut with_bad_id.operation_id);
     let mut twice = spec();
     twice.webhooks.push(twice.webhooks[0].clone());
     let mut without_status = spec();

@@ -9,6 +9,7 @@ use binnacle_proto::common::v1 as common;
 use binnacle_proto::scheduler::v1;
 use binnacle_proto::scheduler::v1::scheduler_service_client::SchedulerServiceClient;
 use binnacle_test_support::{Postgres, Scratch, scratch};
+use prometheus::proto::MetricFamily;
 use scheduler_svc::Config;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -128,7 +129,7 @@ impl Scheduler {
         let family = families.iter().find(|family| family.name() == name);
         family
             .into_iter()
-            .flat_map(|family| family.get_metric())
+            .flat_map(MetricFamily::get_metric)
             .map(|metric| {
                 let histogram = metric.get_histogram().get_sample_count();
                 metric.get_counter().get_value() + f64::from(u32::try_from(histogram).unwrap())

@@ -52,7 +52,7 @@ pub(crate) enum Recorded {
 #[derive(Debug, sqlx::FromRow)]
 struct Found {
     asked: Uuid,
-    found: Uuid,
+    other: Uuid,
     epoch: i64,
     outcome: Option<String>,
 }
@@ -143,20 +143,20 @@ async fn judge(
     for (at, record) in missed {
         let answer = match found.get(&record.id.0) {
             None => Recorded::Retry,
-            Some(found) if found.found != record.id.0 => match &record.previous {
-                Some((previous, outcome)) if previous.0 == found.found => {
+            Some(found) if found.other != record.id.0 => match &record.previous {
+                Some((previous, outcome)) if previous.0 == found.other => {
                     epochs.insert(*previous, found.epoch);
                     closable.insert(record.id, (*previous, outcome.clone()));
                     continue;
                 }
-                _ => Recorded::Conflict(OperationId(found.found)),
+                _ => Recorded::Conflict(OperationId(found.other)),
             },
             Some(Found { outcome: None, .. }) => Recorded::Known,
             Some(Found {
-                found,
+                other,
                 outcome: Some(outcome),
                 ..
-            }) => Recorded::Concluded(stored::parse(*found, outcome)?),
+            }) => Recorded::Concluded(stored::parse(*other, outcome)?),
         };
         answers.set(*at, Answer::Recorded(answer));
     }
@@ -178,7 +178,7 @@ async fn find(
     let rows: Vec<Found> = transaction.run(statement::FIND, &columns, &[]).await?;
     let mut found: HashMap<Uuid, Found> = HashMap::new();
     for row in rows {
-        let is_itself = row.asked == row.found;
+        let is_itself = row.asked == row.other;
         if is_itself || !found.contains_key(&row.asked) {
             found.insert(row.asked, row);
         }

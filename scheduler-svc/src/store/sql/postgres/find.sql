@@ -1,4 +1,4 @@
-SELECT i.id AS asked, o.id AS found, o.epoch, o.outcome
+SELECT i.id AS asked, o.id AS other, o.epoch, o.outcome
 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[]) AS i (id, tenant, resource_type, resource_id)
 JOIN operation AS o ON o.id = i.id
 UNION ALL

@@ -1,4 +1,4 @@
-SELECT o.id AS asked, o.id AS found, o.epoch, o.outcome
+SELECT o.id AS asked, o.id AS other, o.epoch, o.outcome
 FROM json_each(?1) AS i
 CROSS JOIN operation AS o ON o.id = unhex(i.value ->> 0)
 UNION ALL
