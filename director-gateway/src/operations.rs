@@ -164,7 +164,7 @@ pub struct Operations {
 const OUTGOING: usize = 4096;
 
 impl Operations {
-    /// Starts the writer. The receiver is for [`relay`].
+    /// Starts the writer. The receiver is for [`relay()`].
     pub fn start(database: Database, shutdown: &Shutdown) -> (Self, Queue) {
         let (outgoing, queue) = mpsc::channel(OUTGOING);
         let entries = Entries::new(database.clone());

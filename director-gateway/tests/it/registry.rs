@@ -12,6 +12,12 @@ use crate::support::{Gateway, on_both};
 const TENANT: &str = "mine";
 const OTHER: &str = "theirs";
 
+const COUNT: &str = "query($f:[LabelFilter!]){applications(filter:$f){totalCount data{name}}}";
+const WEBHOOK: &str = "query($id:ID!){application(id:$id){webhooks{id}}}";
+const ALL: &str = "{applications{data{name labels}}}";
+const PAGE: &str = "query($a:PageCursor){applications(first:3,after:$a){data{id} \
+                            pageInfo{endCursor hasNextPage}}}";
+
 async fn register(gateway: &Gateway, input: Value) -> Value {
     const REGISTER: &str =
         "mutation($in:ApplicationRegisterInput!){r:registerApplication(in:$in){id}}";
@@ -114,8 +120,6 @@ async fn a_filter_means_containment_whatever_the_database() {
             let mut values = values.as_object().unwrap().clone();
             values.remove("no");
             registered(&gateway, json!({ "name": "x", "labels": values })).await;
-            const COUNT: &str =
-                "query($f:[LabelFilter!]){applications(filter:$f){totalCount data{name}}}";
             for (key, query, expected) in cases {
                 let filter = json!({ "f": [{ "key": key, "query": query }] });
                 let answer = gateway.ask_with(TENANT, COUNT, filter).await;
@@ -150,7 +154,6 @@ async fn a_foreign_id_looks_exactly_like_a_missing_one() {
         gateway.tenants(&[TENANT, OTHER]).await;
         let webhook = json!({ "type": "CONFIGURATION_CHANGED", "url": "https://a.example" });
         let application = registered(&gateway, json!({ "name": "x", "webhooks": [webhook] })).await;
-        const WEBHOOK: &str = "query($id:ID!){application(id:$id){webhooks{id}}}";
         let answer = gateway
             .ask_with(TENANT, WEBHOOK, json!({ "id": application }))
             .await;
@@ -237,7 +240,6 @@ async fn a_caller_who_goes_away_leaves_the_whole_change_or_none() {
             let _ = tokio::time::timeout(patience, asked).await;
         }
         registered(&gateway, json!({ "name": "the connections still work" })).await;
-        const ALL: &str = "{applications{data{name labels}}}";
         let answer = gateway.ask(TENANT, ALL).await;
         for application in answer["data"]["applications"]["data"].as_array().unwrap() {
             let is_whole = application["labels"].get("c").is_some();
@@ -256,8 +258,6 @@ async fn pages_follow_one_another_without_gap_or_repeat() {
         for number in 0..7 {
             expected.push(registered(&gateway, json!({ "name": format!("p{number}") })).await);
         }
-        const PAGE: &str = "query($a:PageCursor){applications(first:3,after:$a){data{id} \
-                            pageInfo{endCursor hasNextPage}}}";
         let mut found = Vec::new();
         let mut after = String::new();
         loop {
