@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::{WebhookState, WebhookStatus};
 use crate::Time;
 
 /// The most bytes that a ledger row keeps of a request line, an answer or a reason.
@@ -80,4 +81,31 @@ pub(super) fn fingerprint(exchange: &Exchange) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
         })
+}
+
+/// The ledger row of the last attempt of a webhook whose new state is already set.
+pub(super) fn row(
+    status: &WebhookStatus,
+    result: AttemptResult,
+    exchange: Exchange,
+    error: String,
+) -> Attempt {
+    let number = status.run.map_or(status.attempts(), |run| run.first);
+    Attempt {
+        webhook_id: status.webhook_id,
+        number,
+        count: status.attempts() - number + 1,
+        kind: if status.poll_url.is_some() {
+            AttemptKind::Poll
+        } else {
+            AttemptKind::Call
+        },
+        result,
+        exchange,
+        error,
+        next_attempt_at: match status.state {
+            WebhookState::Waiting { from } => Some(from),
+            _ => None,
+        },
+    }
 }

@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 
 use super::{
-    Attempt, AttemptKind, AttemptResult, Exchange, Operation, Outcome, Phase, Run, WebhookState,
-    WebhookStatus, attempt::fingerprint,
+    Attempt, AttemptResult, Exchange, Operation, Outcome, Phase, Run, WebhookState, WebhookStatus,
+    attempt::{fingerprint, row},
 };
 use crate::{Time, retry};
 
@@ -376,31 +376,4 @@ fn row_of_acceptance(
         status.poll_url = Some(poll_url);
     }
     first
-}
-
-/// The ledger row of the last attempt of a webhook whose new state is already set.
-fn row(
-    status: &WebhookStatus,
-    result: AttemptResult,
-    exchange: Exchange,
-    error: String,
-) -> Attempt {
-    let number = status.run.map_or(status.attempts(), |run| run.first);
-    Attempt {
-        webhook_id: status.webhook_id,
-        number,
-        count: status.attempts() - number + 1,
-        kind: if status.poll_url.is_some() {
-            AttemptKind::Poll
-        } else {
-            AttemptKind::Call
-        },
-        result,
-        exchange,
-        error,
-        next_attempt_at: match status.state {
-            WebhookState::Waiting { from } => Some(from),
-            _ => None,
-        },
-    }
 }
