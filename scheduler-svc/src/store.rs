@@ -32,7 +32,7 @@ use self::{
     definitions::Definitions,
     destination::destination,
     metrics::Metrics,
-    sql::Value,
+    sql::{Column, Value},
     stored::{AttemptRow, OperationRow},
 };
 pub(crate) use self::{
@@ -242,12 +242,18 @@ impl Store {
 
     /// An operation, running or finished.
     pub(crate) async fn get(&self, id: OperationId) -> Result<Option<Operation>, Error> {
+        Ok(self.get_all([id]).await?.pop())
+    }
+
+    /// Those operations that there are, running or finished, in any order.
+    pub(crate) async fn get_all(
+        &self,
+        ids: impl IntoIterator<Item = OperationId>,
+    ) -> Result<Vec<Operation>, Error> {
+        let ids = Column::Ids(ids.into_iter().map(|id| id.0).collect());
         let rows: Vec<OperationRow> =
-            sql::read(&self.database, statement::GET, &[], &[Value::Id(id.0)]).await?;
-        match rows.into_iter().next() {
-            Some(row) => self.read(row).await.map(Some),
-            None => Ok(None),
-        }
+            sql::read(&self.database, statement::GET, &[ids], &[]).await?;
+        self.read_all(rows).await
     }
 
     /// Operations with ids below `before`, newest first.
@@ -258,11 +264,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<Operation>, Error> {
         let rows = list::list(&self.database, filter, before, limit).await?;
-        let mut operations = Vec::with_capacity(rows.len());
-        for row in rows {
-            operations.push(self.read(row).await?);
-        }
-        Ok(operations)
+        self.read_all(rows).await
     }
 
     /// The ledger of an operation, oldest first.
@@ -270,6 +272,14 @@ impl Store {
         let rows: Vec<AttemptRow> =
             sql::read(&self.database, statement::ATTEMPTS, &[], &[Value::Id(id.0)]).await?;
         rows.into_iter().map(Attempt::try_from).collect()
+    }
+
+    async fn read_all(&self, rows: Vec<OperationRow>) -> Result<Vec<Operation>, Error> {
+        let mut operations = Vec::with_capacity(rows.len());
+        for row in rows {
+            operations.push(self.read(row).await?);
+        }
+        Ok(operations)
     }
 
     async fn read(&self, row: OperationRow) -> Result<Operation, Error> {

@@ -115,10 +115,7 @@ async fn follow_all(
         {
             ids.extend(more.iter().copied());
         }
-        let mut operations = Vec::with_capacity(ids.len());
-        for id in ids {
-            operations.extend(store.get(id).await.map_err(unavailable)?);
-        }
+        let operations = store.get_all(ids).await.map_err(unavailable)?;
         if !operations.is_empty() && frames.send(Ok(frame(operations))).await.is_err() {
             return Ok(());
         }
