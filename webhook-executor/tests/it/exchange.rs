@@ -149,6 +149,11 @@ async fn location_is_refused(location: String) {
         r#"{"location":"{{.Body.location}}","success_status_code":202,"error":""}"#.to_owned(),
     );
     let report = executor.worker().await.exchange(call).await;
-    assert_eq!(report.result(), AttemptResult::Retried, "{:?}", report.poll_url);
+    assert_eq!(
+        report.result(),
+        AttemptResult::Retried,
+        "{:?}",
+        report.poll_url
+    );
     assert_eq!(report.poll_url, "", "{location:?}");
 }
