@@ -20,7 +20,7 @@ async fn every_recorded_step_is_answered_as_the_predecessor_did(storage: Storage
         .arg(folder.join("deviations.json"))
         .kill_on_drop(true)
         .output();
-    let limit = std::time::Duration::from_secs(240);
+    let limit = std::time::Duration::from_mins(4);
     let played = tokio::time::timeout(limit, played)
         .await
         .expect("the player is not done")

@@ -102,7 +102,7 @@ async fn end_at(storage: Storage, shape: Shape, moment: &str) {
         }
         Shape::Roles => {
             mesh.start_roles_with(Replicas::ONE_EACH, &victim, &failpoint)
-                .await
+                .await;
         }
     }
     let gateway = mesh.gateway();

@@ -128,7 +128,7 @@ async fn a_scheduler_that_lost_its_last_commits_gets_its_operations_again(storag
             copy(&backup, &data);
         }
         Storage::Postgres => {
-            mesh.sql("TRUNCATE scheduler.operation, scheduler.operation_done, scheduler.attempt")
+            mesh.sql("TRUNCATE scheduler.operation, scheduler.operation_done, scheduler.attempt");
         }
     }
     mesh.process("scheduler-1").start().await;

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use binnacle_proto::common::v1::AttemptResult;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::support::load::{Kind, Wanted, script};
-use crate::support::witness::{Promise, reconcile};
+use crate::support::witness::{Promise, reconcile, recorded};
 use crate::support::{Accepted, External, Gateway, Mesh, Replicas, Storage};
 
 const OPERATIONS: usize = 200;
@@ -92,6 +93,37 @@ async fn replicas_of_every_role_on_postgres_survive_kills_in_turn() {
 async fn one_process_on_sqlite_survives_being_killed_again_and_again() {
     let mesh = Mesh::up(Storage::Sqlite).await;
     Box::pin(storm(mesh)).await;
+}
+
+/// As a roll-out does it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_of_every_role_on_postgres_are_restarted_in_turn_without_a_trace() {
+    let mut mesh = Mesh::roles(Storage::Postgres, Replicas::each(2)).await;
+    let external = Arc::new(External::start().await);
+    script(&external);
+    let load = Load::start(&mesh.gateways(), &external);
+    for process in mesh.processes() {
+        sleep(CALM).await;
+        let asked = Instant::now();
+        let status = process.terminate().await;
+        assert!(status.success(), "{}: {status}", process.name);
+        assert!(
+            asked.elapsed() < Duration::from_secs(30),
+            "{}",
+            process.name
+        );
+        process.start().await;
+    }
+    let promises = load.promises(&mesh).await;
+    reconcile(&mesh, &external, &promises).await;
+    for promise in promises {
+        let operations = recorded(&mesh.scheduler(), &promise.accepted.application).await;
+        let attempts = operations.into_iter().flat_map(|(_, attempts)| attempts);
+        let unknown: Vec<_> = attempts
+            .filter(|attempt| attempt.result() == AttemptResult::Unknown)
+            .collect();
+        assert_eq!(unknown, [], "{promise:?}: calls in progress were finished");
+    }
 }
 
 async fn storm(mut mesh: Mesh) {

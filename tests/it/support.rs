@@ -16,7 +16,7 @@ pub(crate) use mesh::{Mesh, Replicas, Storage};
 pub(crate) use process::{Process, binnacle, run};
 
 /// How long anything may take on a machine that is busy with other tests.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Makes one test per database of each of these functions, which take the [`Storage`].
 macro_rules! on_both_databases {

@@ -228,7 +228,8 @@ async fn one_trace_leads_from_the_mutation_to_the_last_poll_over_a_restart() {
         "the mutation is not in the trace: {of_trace:#?}"
     );
     // The external system is told the same trace.
-    let hex: String = trace.iter().map(|byte| format!("{byte:02x}")).collect();
+    let id = u128::from_be_bytes(trace.as_slice().try_into().unwrap());
+    let hex = format!("{id:032x}");
     for request in external.received("/jobs") {
         assert!(request.header("traceparent").contains(&hex), "{request:?}");
     }

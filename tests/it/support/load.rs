@@ -139,12 +139,11 @@ impl Wanted {
 
     /// Asks for the operation; `None` when nobody knows what came of that.
     pub(crate) async fn start(&self, gateway: &Gateway) -> Option<Accepted> {
-        let answer = match &self.application {
-            Some(application) => gateway.try_start(self.kind.mutation(), application).await,
-            None => {
-                let webhooks = json!([self.webhook]);
-                gateway.try_register_async(&self.name, &webhooks).await
-            }
+        let answer = if let Some(application) = &self.application {
+            gateway.try_start(self.kind.mutation(), application).await
+        } else {
+            let webhooks = json!([self.webhook]);
+            gateway.try_register_async(&self.name, &webhooks).await
         };
         let answer = answer.ok()?;
         let accepted = Accepted::read(&answer);
@@ -182,9 +181,9 @@ impl Wanted {
             if let Some((operation, _)) = operations.first() {
                 let operation = operation.spec.as_ref().unwrap().operation_id.clone();
                 return self.promise(Accepted {
-                    location,
-                    operation,
                     application,
+                    operation,
+                    location,
                 });
             }
         }
