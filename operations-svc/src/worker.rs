@@ -106,6 +106,7 @@ impl Worker {
             }
             self.look_at_the_clock(at);
             if self.is_at_rest(at) {
+                self.hand_back(at);
                 break;
             }
             self.feed(at);

@@ -200,6 +200,24 @@ impl Worker {
             .release(home, scheduler::Word::Release(release));
     }
 
+    /// Gives back what has nothing under way, so that nobody has to wonder whether it was acted upon.
+    pub(super) fn hand_back(&mut self, at: Instant) {
+        let is_idle =
+            |held: &Held| held.stage == Stage::Free && held.calls.is_empty() && !held.changed;
+        let idle = self.held.iter().filter(|(_, held)| is_idle(held));
+        let idle: Vec<_> = idle.map(|(id, _)| *id).collect();
+        for id in idle {
+            let Some(held) = self.take(id) else { continue };
+            let now = held.now(at);
+            let wait = match held.operation.next(now) {
+                Step::SleepUntil(until) => (until - now).to_std().unwrap_or_default(),
+                _ => Duration::ZERO,
+            };
+            self.release(held, wait);
+        }
+        self.flush(at);
+    }
+
     /// Drops an operation, and gives up its calls.
     pub(super) fn forget(&mut self, mut held: Box<Held>) {
         let id = held.id();
