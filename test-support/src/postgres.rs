@@ -220,6 +220,8 @@ impl Postgres {
         let started = Instant::now();
         let pid_file = self.directory.join("data/postmaster.pid");
         drop(fs::remove_file(&pid_file));
+        // What clients were told while an earlier run ended says nothing about this one.
+        drop(fs::remove_file(self.directory.join("log")));
         self.watchdog = Some(
             shell
                 .spawn()
