@@ -57,6 +57,10 @@ The mesh is started as a process of its own, on a database of its own that is re
 What the database can do by itself (the floors) is measured before and after each round; a round
 whose two measurements differ by more than 20 % is discarded.
 
+In the table, everything from CPU on is per operation: processor time of mesh and database, commits
+that wrote something, statements, bytes of PostgreSQL's log, growth of the database. Latencies are
+milliseconds from when a request was to be sent.
+
 Examples:
   binnacle bench --quick                       W1 on both databases, in under a minute
   binnacle bench --json bench.json --svg w1.svg

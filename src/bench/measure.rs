@@ -152,7 +152,7 @@ pub(super) async fn run(
         Shape::Open(rate) => Some(rate),
         Shape::Closed | Shape::Backlog(_) => None,
     };
-    if job.whole {
+    if job.whole && operations > 0 {
         figures.costs = costs(&before, &after, operations);
     }
     figures.refused = shared.refused.load(Ordering::Relaxed);
