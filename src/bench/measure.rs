@@ -29,8 +29,8 @@ pub(super) struct Job {
     pub(super) shape: Shape,
     pub(super) warm_up: Duration,
     pub(super) length: Duration,
-    /// How many classes of applications there are, and which is whose.
-    pub(super) classes: usize,
+    /// The classes of applications, and which is whose.
+    pub(super) classes: &'static [&'static str],
     pub(super) classify: fn(u64) -> usize,
     /// Also measure how long it takes until the external system is called.
     pub(super) looking_out: bool,
@@ -67,6 +67,7 @@ impl Latency {
 /// What one class of applications has seen.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Class {
+    pub(super) name: &'static str,
     pub(super) accepted_per_s: f64,
     pub(super) completed_per_s: f64,
     /// From sending until the answer.
@@ -111,7 +112,7 @@ pub(super) async fn run(
         from,
         to: from + job.length,
     };
-    let tracker = Arc::new(Tracker::new(window, classes));
+    let tracker = Arc::new(Tracker::new(window, classes.len()));
     let is_operation = job.requests.kind.is_operation();
     let mut streams = JoinSet::new();
     if is_operation {
@@ -146,7 +147,7 @@ pub(super) async fn run(
     } else {
         seen.accepted.iter().sum()
     };
-    let mut figures = figures(&seen, job.length);
+    let mut figures = figures(&seen, classes, job.length);
     figures.clients = clients;
     figures.rate = match shape {
         Shape::Open(rate) => Some(rate),
@@ -252,7 +253,7 @@ impl Run<'_> {
     }
 }
 
-fn figures(seen: &Seen, length: Duration) -> Figures {
+fn figures(seen: &Seen, classes: &[&'static str], length: Duration) -> Figures {
     let seconds = length.as_secs_f64();
     let rate = |count: u64| as_f64(count) / seconds;
     let merged = |histograms: &[Histogram<u64>]| {
@@ -262,23 +263,24 @@ fn figures(seen: &Seen, length: Duration) -> Figures {
         }
         Latency::of(&all)
     };
-    let class = |n: usize| Class {
+    let class = |(n, name): (usize, &&'static str)| Class {
+        name,
         accepted_per_s: rate(seen.accepted[n]),
         completed_per_s: rate(seen.completed[n]),
         accept: Latency::of(&seen.accepts[n]),
         end: Latency::of(&seen.ends[n]),
     };
-    let classes = seen.completed.len();
     Figures {
         seconds,
         all: Class {
+            name: "",
             accepted_per_s: rate(seen.accepted.iter().sum()),
             completed_per_s: rate(seen.completed.iter().sum()),
             accept: merged(&seen.accepts),
             end: merged(&seen.ends),
         },
-        classes: if classes > 1 {
-            (0..classes).map(class).collect()
+        classes: if classes.len() > 1 {
+            classes.iter().enumerate().map(class).collect()
         } else {
             Vec::new()
         },

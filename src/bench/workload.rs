@@ -56,7 +56,7 @@ impl Bench<'_> {
             shape,
             warm_up: self.settings.warm_up(),
             length: self.settings.length(),
-            classes: 1,
+            classes: &[""],
             classify: |_| 0,
             looking_out: false,
             whole: true,

@@ -157,8 +157,8 @@ fn add_row(table: &mut Table, row: &Row, base: Option<f64>) {
     } = row;
     let workload = format!("{workload:?}");
     add_class(table, (&workload, label), figures, (&figures.all, base));
-    for (number, class) in figures.classes.iter().enumerate() {
-        let label = format!("  of which class {number}");
+    for class in &figures.classes {
+        let label = format!("  {}", class.name);
         table.add_row(vec![
             String::new(),
             label,

@@ -35,6 +35,9 @@ const BEHAVIOURS: [Option<Behaviour>; SYSTEMS] = [
 ];
 
 /// Class 1 is what is special: the tenant that sends too much, or a bad system.
+const BY_TENANT: Classes = (&["the others", "the one"], is_hot);
+const BY_SYSTEM: Classes = (&["healthy systems", "bad systems"], is_bad);
+
 fn is_hot(number: u64) -> usize {
     usize::from(number.is_multiple_of(TENANTS))
 }
@@ -43,9 +46,12 @@ fn is_bad(number: u64) -> usize {
     usize::from(number % (SYSTEMS as u64) >= HEALTHY)
 }
 
-fn open(bench: &Bench<'_>, requests: Requests, rate: f64, classify: fn(u64) -> usize) -> Job {
+/// Names of classes, and which is whose.
+type Classes = (&'static [&'static str], fn(u64) -> usize);
+
+fn open(bench: &Bench<'_>, requests: Requests, rate: f64, (classes, classify): Classes) -> Job {
     let mut job = bench.job(requests, CONNECTIONS, Shape::Open(rate));
-    job.classes = 2;
+    job.classes = classes;
     job.classify = classify;
     job
 }
@@ -73,7 +79,7 @@ pub(super) async fn hot_tenant(bench: &Bench<'_>) -> anyhow::Result<()> {
         .completed_per_s;
     let rate = most * LOAD;
     let all = requests().in_groups(TENANTS, &alike);
-    let job = open(bench, all, rate, is_hot);
+    let job = open(bench, all, rate, BY_TENANT);
     let before = bench.row(&stage, (W5, "all tenants alike"), job).await?;
     let mut pattern = vec![0; HOT];
     for (number, tenant) in (1..TENANTS).enumerate() {
@@ -81,7 +87,12 @@ pub(super) async fn hot_tenant(bench: &Bench<'_>) -> anyhow::Result<()> {
     }
     let turns = as_f64(u64::try_from(pattern.len())?);
     let rate = rate / as_f64(TENANTS) * turns;
-    let job = open(bench, requests().in_groups(TENANTS, &pattern), rate, is_hot);
+    let job = open(
+        bench,
+        requests().in_groups(TENANTS, &pattern),
+        rate,
+        BY_TENANT,
+    );
     let after = bench
         .row(&stage, (W5, "one sends ten times as much"), job)
         .await?;
@@ -107,12 +118,12 @@ pub(super) async fn bad_systems(bench: &Bench<'_>) -> anyhow::Result<()> {
     let only_healthy = || bench.unpairs().in_groups(groups, &healthy);
     let most = bench.undisturbed(&stage, (W6, only_healthy())).await?;
     let rate = most.all.completed_per_s * LOAD;
-    let job = open(bench, only_healthy(), rate, is_bad);
+    let job = open(bench, only_healthy(), rate, BY_SYSTEM);
     let before = bench.row(&stage, (W6, "healthy systems only"), job).await?;
     let everybody: Vec<u64> = (0..groups).collect();
     let requests = bench.unpairs().in_groups(groups, &everybody);
     let rate = rate * as_f64(groups) / as_f64(HEALTHY);
-    let mut job = open(bench, requests, rate, is_bad);
+    let mut job = open(bench, requests, rate, BY_SYSTEM);
     job.to_the_end = false;
     job.length *= 2;
     let after = bench.row(&stage, (W6, "and four bad ones"), job).await?;
