@@ -444,13 +444,13 @@ async fn a_held_row_is_waited_for_on_the_second_try(gateway: Gateway) {
         hold.execute(&mut *holder).await.unwrap();
         let skipped = gateway.operations.accept(proposal.clone()).await.unwrap();
         assert_eq!(skipped, Acceptance::Stale);
-        let waiting = tokio::task::spawn({
-            let (operations, proposal) = (gateway.operations.clone(), proposal.clone());
-            async move { operations.accept_waiting(proposal).await.unwrap() }
-        });
-        until_waiting(pool).await;
-        holder.rollback().await.unwrap();
-        assert!(matches!(waiting.await.unwrap(), Acceptance::Accepted(_)));
+        let released = async {
+            until_waiting(pool).await;
+            holder.rollback().await.unwrap();
+        };
+        let waiting = gateway.operations.accept_waiting(proposal.clone());
+        let (accepted, ()) = futures::join!(waiting, released);
+        assert!(matches!(accepted.unwrap(), Acceptance::Accepted(_)));
     } else {
         let accepted = gateway.operations.accept_waiting(proposal).await.unwrap();
         assert!(matches!(accepted, Acceptance::Accepted(_)));
