@@ -146,7 +146,7 @@ impl Store {
 
     /// What is to be recorded of a new operation, and the operation as it will be. Stores its webhooks' definitions.
     pub(crate) async fn prepare(&self, spec: Spec) -> Result<(Record, Operation), Error> {
-        let hashes = self.definitions.keep(&spec.webhooks).await?;
+        let references = self.definitions.keep(&spec.webhooks).await?;
         let now = self.now();
         let operation = Operation::new(spec, stored::time(now));
         let spec = &operation.spec;
@@ -155,7 +155,7 @@ impl Store {
             tenant: spec.tenant,
             resource: spec.resource.clone(),
             destination: destination(spec),
-            spec: stored::spec_to(spec, &hashes),
+            spec: stored::spec_to(spec, &references),
             webhooks: stored::json(&operation.webhooks),
             previous: None,
             now,
@@ -283,8 +283,8 @@ impl Store {
     }
 
     async fn read(&self, row: OperationRow) -> Result<Operation, Error> {
-        let hashes = row.webhook_hashes()?;
-        let definitions = self.definitions.find(row.id, &hashes).await?;
+        let references = row.references()?;
+        let definitions = self.definitions.find(row.id, &references).await?;
         row.into_operation(definitions)
     }
 }

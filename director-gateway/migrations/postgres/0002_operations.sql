@@ -2,7 +2,7 @@
 
 ALTER TABLE application ADD COLUMN operation_type text;
 
--- Definitions of webhooks as operations carry them, stored once by content.
+-- Definitions of webhooks as operations carry them, without their ids, stored once by content.
 CREATE TABLE webhook_definition (
     -- SHA-256 of the body.
     hash bytea PRIMARY KEY,
@@ -23,7 +23,7 @@ CREATE TABLE outbox (
     failure_condition text NOT NULL,
     -- binnacle.common.v1.OperationSpec without its webhooks.
     spec bytea NOT NULL,
-    -- Hashes of its webhooks' definitions, 32 bytes each, in order.
+    -- Its webhooks in order: 16 bytes of id and 32 of the definition's hash each.
     definitions bytea NOT NULL,
     -- When it is sent to a scheduler (again): microseconds since 1970 by the database's clock.
     send_at bigint NOT NULL,

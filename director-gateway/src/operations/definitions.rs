@@ -9,11 +9,14 @@ use binnacle_boot::database::Database;
 use binnacle_proto::common::v1;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 use super::Error;
 
 /// Length of a definition's hash.
 const HASH: usize = 32;
+/// Length of a webhook's reference: its id and its definition's hash.
+const REFERENCE: usize = 16 + HASH;
 /// Definitions remembered; beyond that all are forgotten and looked up again.
 const REMEMBERED: usize = 10_000;
 
@@ -49,20 +52,26 @@ impl Definitions {
         known.insert(hash, webhook);
     }
 
-    /// Stores what is new and gives the hashes, one after the other. A definition that no operation comes to
-    /// use does no harm, so this has a commit of its own, once per definition.
+    /// Stores what is new and gives a reference to each, one after the other: its id, and the hash of the rest,
+    /// which is the same for all that were made alike. A definition that no operation comes to use does no harm,
+    /// so this has a commit of its own, once per definition.
     pub(super) async fn keep(&self, webhooks: &[v1::Webhook]) -> Result<Vec<u8>, Error> {
-        let mut hashes = Vec::with_capacity(webhooks.len() * HASH);
+        let mut references = Vec::with_capacity(webhooks.len() * REFERENCE);
         for webhook in webhooks {
-            let body = webhook.encode_to_vec();
+            let mut definition = webhook.clone();
+            let id: Uuid = std::mem::take(&mut definition.id)
+                .parse()
+                .unwrap_or_default();
+            let body = definition.encode_to_vec();
             let hash: Hash = Sha256::digest(&body).into();
             if self.known(&hash).is_none() {
                 self.store(&hash, &body).await?;
-                self.remember(hash, Arc::new(webhook.clone()));
+                self.remember(hash, Arc::new(definition));
             }
-            hashes.extend_from_slice(&hash);
+            references.extend_from_slice(id.as_bytes());
+            references.extend_from_slice(&hash);
         }
-        Ok(hashes)
+        Ok(references)
     }
 
     async fn store(&self, hash: &Hash, body: &[u8]) -> Result<(), sqlx::Error> {
@@ -80,19 +89,29 @@ impl Definitions {
         }
     }
 
-    /// The definitions behind hashes that [`Definitions::keep`] gave; `None` if one is missing.
-    pub(super) async fn find(&self, hashes: &[u8]) -> Result<Option<Vec<v1::Webhook>>, Error> {
-        let (hashes, _) = hashes.as_chunks::<HASH>();
-        let mut webhooks = Vec::with_capacity(hashes.len());
-        for hash in hashes {
-            let webhook = match self.known(hash) {
-                Some(webhook) => webhook,
-                None => match self.load(hash).await? {
-                    Some(webhook) => webhook,
+    /// The webhooks behind references that [`Definitions::keep`] gave; `None` if a definition is missing.
+    pub(super) async fn find(&self, references: &[u8]) -> Result<Option<Vec<v1::Webhook>>, Error> {
+        let (references, _) = references.as_chunks::<REFERENCE>();
+        let mut webhooks = Vec::with_capacity(references.len());
+        for reference in references {
+            let Some((id, hash)) = reference.split_first_chunk::<16>() else {
+                return Ok(None);
+            };
+            let Ok(hash) = Hash::try_from(hash) else {
+                return Ok(None);
+            };
+            let definition = match self.known(&hash) {
+                Some(definition) => definition,
+                None => match self.load(&hash).await? {
+                    Some(definition) => definition,
                     None => return Ok(None),
                 },
             };
-            webhooks.push(v1::Webhook::clone(&webhook));
+            let id = Uuid::from_bytes(*id).to_string();
+            webhooks.push(v1::Webhook {
+                id,
+                ..v1::Webhook::clone(&definition)
+            });
         }
         Ok(Some(webhooks))
     }

@@ -53,7 +53,7 @@ async fn start(gateway: &Gateway, mutation: &str) -> Started {
         .to_owned();
     assert_eq!(
         started["location"],
-        gateway.url(&format!("/operations/{operation}")).as_str()
+        format!("{PUBLIC_URL}/operations/{operation}")
     );
     let started = Started {
         application,

@@ -8,7 +8,7 @@ CREATE TABLE operation (
     resource_id uuid NOT NULL,
     -- The system that is called; operations of one system may only take a share of a worker.
     destination bigint NOT NULL,
-    -- JSON; webhooks are named by the hashes of their definitions.
+    -- JSON; webhooks are named by their ids and the hashes of their definitions.
     spec text NOT NULL,
     -- JSON: the progress of each webhook.
     webhooks text NOT NULL,
@@ -80,7 +80,7 @@ CREATE TABLE attempt (
     PRIMARY KEY (operation_id, webhook_id, number)
 );
 
--- Definitions of webhooks as operations carry them, stored once by content.
+-- Definitions of webhooks as operations carry them, without their ids, stored once by content.
 CREATE TABLE webhook_definition (
     -- SHA-256 of the definition, in hexadecimal.
     hash text PRIMARY KEY,

@@ -8,6 +8,7 @@ use std::{
 
 use binnacle_boot::database::Database;
 use binnacle_domain::webhook::Webhook;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -15,6 +16,13 @@ use super::{Error, stored};
 
 /// Definitions remembered; beyond that all are forgotten and looked up again.
 const REMEMBERED: usize = 10_000;
+
+/// A webhook of an operation: its id, and the hash of the rest, which is the same for all that were made alike.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Reference {
+    id: Uuid,
+    hash: String,
+}
 
 /// The table of definitions, with those known to be in it.
 #[derive(Debug)]
@@ -45,32 +53,47 @@ impl Definitions {
 
     /// Stores what is new and gives the hashes. A definition that no operation comes to use does no harm, so
     /// this has a commit of its own, once per definition.
-    pub(super) async fn keep(&self, webhooks: &[Webhook]) -> Result<Vec<String>, Error> {
-        let mut hashes = Vec::with_capacity(webhooks.len());
+    pub(super) async fn keep(&self, webhooks: &[Webhook]) -> Result<Vec<Reference>, Error> {
+        let mut references = Vec::with_capacity(webhooks.len());
         for webhook in webhooks {
-            let definition = stored::json(webhook);
-            let hash = hash(&definition);
+            let definition = Webhook {
+                id: Uuid::nil(),
+                ..webhook.clone()
+            };
+            let text = stored::json(&definition);
+            let hash = hash(&text);
             let is_known = self.known().contains_key(&hash);
             if !is_known {
-                self.insert(&hash, &definition).await?;
-                self.remember(hash.clone(), webhook.clone());
+                self.insert(&hash, &text).await?;
+                self.remember(hash.clone(), definition);
             }
-            hashes.push(hash);
+            references.push(Reference {
+                id: webhook.id,
+                hash,
+            });
         }
-        Ok(hashes)
+        Ok(references)
     }
 
-    /// The definitions of operation `id` behind hashes that [`Definitions::keep`] gave.
-    pub(super) async fn find(&self, id: Uuid, hashes: &[String]) -> Result<Vec<Webhook>, Error> {
-        let mut webhooks = Vec::with_capacity(hashes.len());
-        for hash in hashes {
+    /// The webhooks of operation `id` behind references that [`Definitions::keep`] gave.
+    pub(super) async fn find(
+        &self,
+        id: Uuid,
+        references: &[Reference],
+    ) -> Result<Vec<Webhook>, Error> {
+        let mut webhooks = Vec::with_capacity(references.len());
+        for reference in references {
             let known = self
                 .known()
-                .get(hash)
+                .get(&reference.hash)
                 .map(|webhook| Webhook::clone(webhook));
-            webhooks.push(match known {
-                Some(webhook) => webhook,
-                None => self.load(id, hash).await?,
+            let definition = match known {
+                Some(definition) => definition,
+                None => self.load(id, &reference.hash).await?,
+            };
+            webhooks.push(Webhook {
+                id: reference.id,
+                ..definition
             });
         }
         Ok(webhooks)

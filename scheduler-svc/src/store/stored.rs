@@ -14,15 +14,15 @@ use chrono::DateTime;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use super::Error;
+use super::{Error, definitions::Reference};
 
-/// A specification without what has a column of its own; webhooks by the hashes of their definitions.
+/// A specification without what has a column of its own; webhooks by reference.
 #[derive(Serialize, Deserialize)]
 struct StoredSpec<'a> {
     operation_type: OperationType,
     category: Cow<'a, str>,
     correlation_id: Cow<'a, str>,
-    webhooks: Cow<'a, [String]>,
+    webhooks: Cow<'a, [Reference]>,
     related_resources: Cow<'a, [Resource]>,
     request_object: Cow<'a, str>,
     traceparent: Cow<'a, str>,
@@ -30,7 +30,7 @@ struct StoredSpec<'a> {
 }
 
 /// The stored form of a specification whose definitions are kept under `webhooks`.
-pub(super) fn spec_to(spec: &Spec, webhooks: &[String]) -> String {
+pub(super) fn spec_to(spec: &Spec, webhooks: &[Reference]) -> String {
     let Spec {
         id: _,
         operation_type,
@@ -81,13 +81,13 @@ pub(super) struct OperationRow {
 }
 
 impl OperationRow {
-    /// The hashes of the definitions that [`OperationRow::into_operation`] wants.
-    pub(super) fn webhook_hashes(&self) -> Result<Vec<String>, Error> {
+    /// What leads to the webhooks that [`OperationRow::into_operation`] wants.
+    pub(super) fn references(&self) -> Result<Vec<Reference>, Error> {
         #[derive(Deserialize)]
-        struct Hashes {
-            webhooks: Vec<String>,
+        struct References {
+            webhooks: Vec<Reference>,
         }
-        parse::<Hashes>(self.id, &self.spec).map(|hashes| hashes.webhooks)
+        parse::<References>(self.id, &self.spec).map(|references| references.webhooks)
     }
 
     pub(super) fn into_operation(self, definitions: Vec<Webhook>) -> Result<Operation, Error> {
