@@ -27,6 +27,8 @@ mod validation;
 pub mod viewer;
 pub mod webhook;
 
+use std::sync::Arc;
+
 use async_graphql::{Context, EmptySubscription, MergedObject, Request, Schema};
 use http::HeaderMap;
 
@@ -57,7 +59,7 @@ pub struct Options {
 }
 
 /// The tenant of the request, once it is known to exist.
-struct InTenant(Option<tenants::Model>);
+struct InTenant(Option<Arc<tenants::Model>>);
 
 /// Everything that can be asked.
 #[derive(MergedObject, Default)]
@@ -119,7 +121,7 @@ pub async fn request_data(
     let tenant = match &caller.tenant {
         None => None,
         Some(external) => {
-            let found = registry.tenant_by_external_id(external).await?;
+            let found = registry.tenant_of_caller(external).await?;
             Some(found.ok_or_else(|| registry::Error::TenantNotFound(external.clone()))?)
         }
     };
@@ -133,7 +135,7 @@ fn tenant_of<'c>(ctx: &Context<'c>) -> Result<&'c tenants::Model, registry::Erro
 
 fn optional_tenant_of<'c>(ctx: &Context<'c>) -> Option<&'c tenants::Model> {
     ctx.data_opt::<InTenant>()
-        .and_then(|tenant| tenant.0.as_ref())
+        .and_then(|tenant| tenant.0.as_deref())
 }
 
 fn registry_of<'c>(ctx: &Context<'c>) -> &'c Registry {

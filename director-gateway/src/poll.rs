@@ -22,6 +22,7 @@ use tonic::transport::Channel;
 use uuid::Uuid;
 
 use crate::operations::{self, Operations, operation_type_text};
+use crate::registry::whole::{Whole, With};
 use crate::registry::{self, Registry, application};
 
 pub use binnacle_domain::operation::APPLICATION;
@@ -100,7 +101,9 @@ impl Polls {
         tenant: Uuid,
         resource: Uuid,
     ) -> Result<Option<LastOperation>, Error> {
-        if let Some(application) = self.registry.application(tenant, resource).await? {
+        let nothing_else = With::default();
+        let found = self.registry.application(tenant, resource, nothing_else);
+        if let Some(Whole { application, .. }) = found.await? {
             return Ok(Some(of_application(application)));
         }
         let receipt = self.operations.last_receipt(tenant, resource).await?;

@@ -11,12 +11,17 @@ pub mod application;
 pub mod cursor;
 mod error;
 pub mod filter;
+mod known;
 pub mod label;
 mod reads;
 pub mod snapshot;
 pub mod template;
 pub mod tenant;
 pub mod webhook;
+pub mod whole;
+
+use std::sync::Arc;
+use std::time::Instant;
 
 use binnacle_boot::database::{self, Database, DatabaseUrl, Migration};
 use binnacle_boot::{Shutdown, batch};
@@ -31,7 +36,9 @@ use uuid::Uuid;
 pub use error::Error;
 pub use reads::Target;
 
+use self::known::Known;
 use self::reads::{Found, Read, Reads};
+use self::whole::{Whole, With};
 
 /// The PostgreSQL schema, and the name of the SQLite file, that the gateway owns.
 pub const SCHEMA: &str = "director";
@@ -57,6 +64,7 @@ const MIGRATIONS: &[Migration] = &[
 pub struct Registry {
     database: Database,
     reads: batch::Writer<Reads>,
+    known: Known,
     read: DatabaseConnection,
     write: DatabaseConnection,
     shutdown: Shutdown,
@@ -84,6 +92,7 @@ impl Registry {
         let reads = Reads::new(database.clone());
         Ok(Self {
             reads: batch::Writer::spawn(reads, batch::Options::default(), shutdown),
+            known: Known::default(),
             database,
             read,
             write,
@@ -103,15 +112,56 @@ impl Registry {
     ) -> Result<Option<tenant::Model>, Error> {
         match self.reads.submit(Read::Tenant(external.to_owned())).await? {
             Found::Tenant(tenant) => Ok(tenant),
-            Found::Target(_) => Ok(None),
+            Found::Application(_) => Ok(None),
         }
+    }
+
+    /// The tenant that a caller is in, as it was a second ago at most: what changes of tenants other replicas
+    /// make is seen that late.
+    pub async fn tenant_of_caller(
+        &self,
+        external: &str,
+    ) -> Result<Option<Arc<tenant::Model>>, Error> {
+        let now = Instant::now();
+        let seen = match self.known.get(external, now) {
+            Ok(tenant) => return Ok(Some(tenant)),
+            Err(seen) => seen,
+        };
+        let found = self.tenant_by_external_id(external).await?.map(Arc::new);
+        if let Some(tenant) = &found {
+            self.known.learn(tenant.clone(), seen, now);
+        }
+        Ok(found)
     }
 
     /// An application of the tenant with all that starting an operation wants to know.
     pub async fn target(&self, tenant: Uuid, id: Uuid) -> Result<Option<Target>, Error> {
-        match self.reads.submit(Read::Target(id)).await? {
-            Found::Target(Some(target)) if target.application.tenant_id == tenant => {
-                Ok(Some(*target))
+        let with = With {
+            webhooks: true,
+            labels: false,
+        };
+        Ok(self.read_row(tenant, id, with).await?.map(Target::from))
+    }
+
+    /// An application of the tenant with what belongs to it.
+    pub async fn application(
+        &self,
+        tenant: Uuid,
+        id: Uuid,
+        with: With,
+    ) -> Result<Option<Whole>, Error> {
+        Ok(self.read_row(tenant, id, with).await?.map(|row| row.whole))
+    }
+
+    async fn read_row(
+        &self,
+        tenant: Uuid,
+        id: Uuid,
+        with: With,
+    ) -> Result<Option<reads::Row>, Error> {
+        match self.reads.submit(Read::Application(id, with)).await? {
+            Found::Application(Some(row)) if row.whole.application.tenant_id == tenant => {
+                Ok(Some(*row))
             }
             _ => Ok(None),
         }

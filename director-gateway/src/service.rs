@@ -112,7 +112,7 @@ impl DirectorService for Service {
         };
         let found = self
             .registry
-            .tenant_by_external_id(&tenant)
+            .tenant_of_caller(&tenant)
             .await
             .map_err(status)?;
         let tenant = found.ok_or_else(|| status(registry::Error::TenantNotFound(tenant)))?;

@@ -69,7 +69,7 @@ pub(crate) async fn start(
             template_webhooks,
         } = target.ok_or(Error::not_found(OBJECT))?;
         application.ensure_idle()?;
-        let webhooks = webhook::effective(&own_webhooks, &template_webhooks);
+        let webhooks = webhook::effective(own_webhooks, template_webhooks);
         let webhooks = definitions(&webhooks, WebhookType::UnregisterApplication);
         let template = application.application_template_id.zip(template_revision);
         let proposal = Proposal {

@@ -14,6 +14,8 @@ use super::scalar::{Labels, Timestamp, enum_item};
 use super::template::ApplicationTemplate;
 use super::webhook::Webhook;
 use crate::registry::application::Model;
+use crate::registry::label::Labels as LabelMap;
+use crate::registry::whole::Whole;
 use crate::registry::{Error, webhook};
 
 pub use mutation::ApplicationMutation;
@@ -24,6 +26,9 @@ pub struct Application {
     model: Model,
     /// It has just been removed, and with it all that belonged to it.
     is_gone: bool,
+    /// What was read with it; the rest is read when it is asked for.
+    labels: Option<LabelMap>,
+    webhooks: Option<Vec<Webhook>>,
 }
 
 impl Application {
@@ -31,6 +36,29 @@ impl Application {
         Self {
             model,
             is_gone: false,
+            labels: None,
+            webhooks: None,
+        }
+    }
+
+    /// An application that has just been removed.
+    fn gone(model: Model) -> Self {
+        Self {
+            is_gone: true,
+            ..Self::new(model)
+        }
+    }
+
+    fn whole(whole: Whole) -> Self {
+        let Whole {
+            application,
+            webhooks,
+            labels,
+        } = whole;
+        Self {
+            labels,
+            webhooks: webhooks.map(|all| effective(all.own, all.template)),
+            ..Self::new(application)
         }
     }
 }
@@ -132,13 +160,13 @@ impl Application {
         if self.is_gone {
             return Ok(None);
         }
+        if let Some(labels) = &self.labels {
+            return Ok(Some(Labels::of(labels, key.as_deref())));
+        }
         let of = LabelsOf::Application(self.model.id);
-        let labels = ctx
-            .data_unchecked::<Loads>()
-            .load_one(of)
-            .await?
-            .unwrap_or_default();
-        Ok(Some(Labels::of(labels, key.as_deref())))
+        let loaded = ctx.data_unchecked::<Loads>().load_one(of).await?;
+        let labels = loaded.unwrap_or_default();
+        Ok(Some(Labels::of(&labels, key.as_deref())))
     }
 
     async fn status(&self) -> ApplicationStatus {
@@ -154,6 +182,9 @@ impl Application {
         if self.is_gone {
             return Ok(None);
         }
+        if let Some(webhooks) = &self.webhooks {
+            return Ok(Some(webhooks.clone()));
+        }
         let loads = ctx.data_unchecked::<Loads>();
         let own = loads
             .load_one(WebhooksOf::Application(self.model.id))
@@ -163,12 +194,7 @@ impl Application {
             None => None,
         };
         let (own, templates) = (own.unwrap_or_default(), templates.unwrap_or_default());
-        Ok(Some(
-            webhook::effective(&own, &templates)
-                .into_iter()
-                .map(Webhook)
-                .collect(),
-        ))
+        Ok(Some(effective(own, templates)))
     }
 
     #[graphql(name = "healthCheckURL")]
@@ -201,4 +227,9 @@ impl Application {
     async fn error(&self) -> Option<&str> {
         self.model.error.as_deref()
     }
+}
+
+fn effective(own: Vec<webhook::Model>, templates: Vec<webhook::Model>) -> Vec<Webhook> {
+    let effective = webhook::effective(own, templates);
+    effective.into_iter().map(Webhook::from).collect()
 }

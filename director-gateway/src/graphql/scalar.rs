@@ -45,11 +45,12 @@ impl Labels {
     }
 
     /// Labels to show: all, or the one under `key`.
-    pub(crate) fn of(mut labels: LabelMap, key: Option<&str>) -> Self {
-        if let Some(key) = key {
-            labels.retain(|name, _| name == key);
-        }
-        Self(Json::Object(labels.into_iter().collect()))
+    pub(crate) fn of(labels: &LabelMap, key: Option<&str>) -> Self {
+        let shown = labels
+            .iter()
+            .filter(|(name, _)| key.is_none_or(|key| *name == key))
+            .map(|(name, value)| (name.clone(), value.clone()));
+        Self(Json::Object(shown.collect()))
     }
 }
 

@@ -199,7 +199,7 @@ fn with_type(mut application: ApplicationRegisterInput, name: &str) -> Result<St
     labels
         .entry(TYPE_LABEL.to_owned())
         .or_insert_with(|| Json::from(name));
-    application.labels = Some(Labels::of(labels, None));
+    application.labels = Some(Labels::of(&labels, None));
     serde_json::to_string(&application).map_err(|error| Error::InvalidData(error.to_string()))
 }
 
@@ -235,7 +235,7 @@ impl ApplicationTemplate {
             .load_one(of)
             .await?
             .unwrap_or_default();
-        Ok(Some(webhooks.into_iter().map(Webhook).collect()))
+        Ok(Some(webhooks.into_iter().map(Webhook::from).collect()))
     }
 
     /// The input of a registration, as a literal of GraphQL with placeholders.
@@ -269,7 +269,7 @@ impl ApplicationTemplate {
             .load_one(of)
             .await?
             .unwrap_or_default();
-        Ok(Some(Labels::of(labels, key.as_deref())))
+        Ok(Some(Labels::of(&labels, key.as_deref())))
     }
 
     async fn access_level(&self) -> ApplicationTemplateAccessLevel {

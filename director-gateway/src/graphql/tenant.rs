@@ -179,7 +179,7 @@ impl Tenant {
             .load_one(of)
             .await?
             .unwrap_or_default();
-        Ok(Some(Labels::of(labels, key.as_deref())))
+        Ok(Some(Labels::of(&labels, key.as_deref())))
     }
 
     /// The system that the tenant comes from.

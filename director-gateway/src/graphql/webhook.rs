@@ -1,5 +1,7 @@
 //! Webhooks of applications and of templates.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, ID, Object};
 
 use super::input::{WebhookInput, WebhookMode, WebhookType, parse_id};
@@ -9,7 +11,14 @@ use super::{optional_tenant_of, registry_of, tenant_of};
 use crate::registry::{Error, webhook};
 
 /// A webhook: how another system is told of a change.
-pub struct Webhook(pub webhook::Model);
+#[derive(Clone)]
+pub struct Webhook(pub Arc<webhook::Model>);
+
+impl From<webhook::Model> for Webhook {
+    fn from(model: webhook::Model) -> Self {
+        Self(Arc::new(model))
+    }
+}
 
 #[Object]
 impl Webhook {
@@ -140,7 +149,7 @@ impl WebhookMutation {
                 registry
                     .add_application_webhook(tenant, id, input.into())
                     .await
-                    .map(Webhook)
+                    .map(Webhook::from)
             }
             (None, Some(id), None, None) => {
                 let caller = optional_tenant_of(ctx).cloned();
@@ -148,7 +157,7 @@ impl WebhookMutation {
                 registry
                     .add_template_webhook(caller, id, input.into())
                     .await
-                    .map(Webhook)
+                    .map(Webhook::from)
             }
             (None, None, Some(_), None) => {
                 tenant_of(ctx)?;
@@ -176,7 +185,7 @@ impl WebhookMutation {
         registry_of(ctx)
             .update_webhook(tenant, id, input.into())
             .await
-            .map(Webhook)
+            .map(Webhook::from)
     }
 
     /// Removes a webhook, and gives it as it was.
@@ -190,7 +199,7 @@ impl WebhookMutation {
         registry_of(ctx)
             .delete_webhook(tenant, id)
             .await
-            .map(Webhook)
+            .map(Webhook::from)
     }
 }
 

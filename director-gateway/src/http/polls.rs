@@ -94,7 +94,7 @@ async fn tenant(door: &Door, headers: &HeaderMap) -> Result<Uuid, Problem> {
     let Some(external) = door.caller(headers).tenant else {
         return Err(Problem::internal("Unable to determine tenant for request"));
     };
-    let found = door.registry.tenant_by_external_id(&external).await?;
+    let found = door.registry.tenant_of_caller(&external).await?;
     Ok(found.ok_or(registry::Error::TenantNotFound(external))?.id)
 }
 

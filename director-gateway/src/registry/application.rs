@@ -6,7 +6,7 @@ mod list;
 use sea_orm::entity::prelude::*;
 use sea_orm::{ConnectionTrait, ExprTrait as _, QueryOrder as _, QuerySelect as _};
 
-use super::{Error, Registry};
+use super::Error;
 
 pub(crate) use change::some;
 pub use change::{Change, Draft, NewApplication};
@@ -141,16 +141,6 @@ pub(crate) async fn ids_of_template<C: ConnectionTrait>(
         .into_tuple()
         .all(connection)
         .await?)
-}
-
-impl Registry {
-    /// An application of the tenant.
-    pub async fn application(&self, tenant: Uuid, id: Uuid) -> Result<Option<Model>, Error> {
-        Ok(Entity::find_by_id(id)
-            .filter(Column::TenantId.eq(tenant))
-            .one(self.reader())
-            .await?)
-    }
 }
 
 #[cfg(test)]

@@ -1,23 +1,24 @@
-//! The reads that every operation begins with, one statement of each kind for all requests that wait: the cost of a
-//! round trip is shared as that of a commit is.
+//! Reads of single things, one statement of each kind for all requests that wait: the cost of a round trip is
+//! shared as that of a commit is.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use binnacle_boot::batch;
 use binnacle_boot::database::Database;
-use sea_orm::{DbErr, FromQueryResult, QueryResult};
+use sea_orm::{DatabaseBackend, DbErr, FromQueryResult, QueryResult};
 use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, Postgres, SqliteConnection};
+use sqlx::{AssertSqlSafe, Postgres, Sqlite};
 use uuid::Uuid;
 
+use super::whole::{Webhooks, Whole, With};
 use super::{Error, application, tenant, webhook};
 
 /// An application as an operation finds it.
 #[derive(Clone, Debug)]
 pub struct Target {
     pub application: application::Model,
-    /// Read before the webhooks, as the application's own is: a change in between makes them stale.
+    /// Of the same moment as the webhooks.
     pub template_revision: Option<i64>,
     pub own_webhooks: Vec<webhook::Model>,
     pub template_webhooks: Vec<webhook::Model>,
@@ -28,13 +29,36 @@ pub(super) enum Read {
     /// By external id.
     Tenant(String),
     /// By id, whosever it is.
-    Target(Uuid),
+    Application(Uuid, With),
 }
 
 /// What there is of it.
 pub(super) enum Found {
     Tenant(Option<tenant::Model>),
-    Target(Option<Box<Target>>),
+    Application(Option<Box<Row>>),
+}
+
+/// An application, and the revision of its template.
+#[derive(Clone)]
+pub(super) struct Row {
+    pub(super) whole: Whole,
+    template_revision: Option<i64>,
+}
+
+impl From<Row> for Target {
+    fn from(row: Row) -> Self {
+        let Row {
+            whole,
+            template_revision,
+        } = row;
+        let Webhooks { own, template } = whole.webhooks.unwrap_or_default();
+        Self {
+            application: whole.application,
+            template_revision,
+            own_webhooks: own,
+            template_webhooks: template,
+        }
+    }
 }
 
 /// Why a batch was not read.
@@ -67,9 +91,14 @@ impl From<batch::Error<Failure>> for Error {
 /// Reads batches.
 pub(super) struct Reads {
     database: Database,
-    /// A connection of its own to PostgreSQL, given up after an error: one from the pool is looked at first,
-    /// which costs a round trip.
-    connection: Option<PoolConnection<Postgres>>,
+    /// Given up after an error: one from the pool is looked at first, and tested when it goes back, each of which
+    /// costs a round trip.
+    connection: Option<Connection>,
+}
+
+enum Connection {
+    Sqlite(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
 }
 
 impl Reads {
@@ -77,6 +106,13 @@ impl Reads {
         Self {
             database,
             connection: None,
+        }
+    }
+
+    async fn connect(&self) -> Result<Connection, sqlx::Error> {
+        match &self.database {
+            Database::Sqlite(sqlite) => sqlite.read.acquire().await.map(Connection::Sqlite),
+            Database::Postgres(pool) => pool.acquire().await.map(Connection::Postgres),
         }
     }
 }
@@ -87,29 +123,14 @@ impl batch::Commit for Reads {
     type Error = Failure;
 
     async fn commit(&mut self, reads: &[Read]) -> Result<Vec<Found>, Failure> {
-        let (mut tenants, mut targets) = (HashSet::new(), HashSet::new());
-        for read in reads {
-            match read {
-                Read::Tenant(external) => drop(tenants.insert(external.as_str())),
-                Read::Target(id) => drop(targets.insert(*id)),
-            }
-        }
-        let (tenants, targets) = (Vec::from_iter(tenants), Vec::from_iter(targets));
-        let rows = match &self.database {
-            Database::Sqlite(sqlite) => {
-                let mut connection = sqlite.read.acquire().await?;
-                read_sqlite(&mut connection, &tenants, &targets).await?
-            }
-            Database::Postgres(pool) => {
-                let mut connection = match self.connection.take() {
-                    Some(connection) => connection,
-                    None => pool.acquire().await?,
-                };
-                let rows = read_postgres(&mut connection, &tenants, &targets).await?;
-                self.connection = Some(connection);
-                rows
-            }
+        let mut wanted = Wanted::default();
+        reads.iter().for_each(|read| wanted.add(read));
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.connect().await?,
         };
+        let rows = wanted.read(&mut connection).await?;
+        self.connection = Some(connection);
         Ok(rows.answer(reads))
     }
 
@@ -118,158 +139,129 @@ impl batch::Commit for Reads {
     }
 }
 
+/// What a batch is about.
+#[derive(Default)]
+struct Wanted<'r> {
+    tenants: HashSet<&'r str>,
+    applications: HashSet<Uuid>,
+    with: With,
+}
+
+impl<'r> Wanted<'r> {
+    fn add(&mut self, read: &'r Read) {
+        match read {
+            Read::Tenant(external) => drop(self.tenants.insert(external)),
+            Read::Application(id, with) => {
+                self.applications.insert(*id);
+                self.with = self.with.or(*with);
+            }
+        }
+    }
+
+    async fn read(&self, connection: &mut Connection) -> Result<Rows, Failure> {
+        let mut rows = Rows::default();
+        if !self.tenants.is_empty() {
+            for row in self.read_tenants(connection).await? {
+                let tenant = tenant::Model::from_query_result(&row, "")?;
+                rows.tenants.insert(tenant.external_id.clone(), tenant);
+            }
+        }
+        if !self.applications.is_empty() {
+            for row in self.read_applications(connection).await? {
+                let found = Row {
+                    template_revision: row.try_get("", TEMPLATE_REVISION)?,
+                    whole: self.with.read(&row)?,
+                };
+                rows.applications.insert(found.whole.application.id, found);
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn read_tenants(&self, connection: &mut Connection) -> Result<Vec<QueryResult>, Failure> {
+        const SQLITE: &str =
+            "SELECT * FROM tenant WHERE external_id IN (SELECT value FROM json_each(?1))";
+        const POSTGRES: &str = "SELECT * FROM tenant WHERE external_id = ANY ($1)";
+        let tenants: Vec<&str> = self.tenants.iter().copied().collect();
+        Ok(match connection {
+            Connection::Sqlite(connection) => {
+                let query = sqlx::query(SQLITE).bind(serde_json::json!(tenants).to_string());
+                results(query.fetch_all(&mut **connection).await?)
+            }
+            Connection::Postgres(connection) => {
+                let query = sqlx::query(POSTGRES).bind(tenants);
+                results(query.fetch_all(&mut **connection).await?)
+            }
+        })
+    }
+
+    async fn read_applications(
+        &self,
+        connection: &mut Connection,
+    ) -> Result<Vec<QueryResult>, Failure> {
+        Ok(match connection {
+            Connection::Sqlite(connection) => {
+                let sql = AssertSqlSafe(statement(DatabaseBackend::Sqlite, self.with));
+                let query = sqlx::query(sql).bind(hexadecimal(&self.applications));
+                results(query.fetch_all(&mut **connection).await?)
+            }
+            Connection::Postgres(connection) => {
+                let sql = AssertSqlSafe(statement(DatabaseBackend::Postgres, self.with));
+                let ids: Vec<Uuid> = self.applications.iter().copied().collect();
+                let query = sqlx::query(sql).bind(ids);
+                results(query.fetch_all(&mut **connection).await?)
+            }
+        })
+    }
+}
+
+const TEMPLATE_REVISION: &str = "template_revision";
+
+/// Applications by id.
+fn statement(backend: DatabaseBackend, with: With) -> String {
+    let columns: String = with
+        .columns(backend)
+        .map(|(expression, name)| format!(", {expression} AS {name}"))
+        .collect();
+    let ids = match backend {
+        DatabaseBackend::Sqlite => "IN (SELECT unhex(value) FROM json_each(?1))",
+        _ => "= ANY ($1)",
+    };
+    format!(
+        "SELECT application.*, t.revision AS {TEMPLATE_REVISION}{columns} FROM application \
+         LEFT JOIN application_template t ON t.id = application.application_template_id \
+         WHERE application.id {ids}"
+    )
+}
+
+fn results<R>(rows: Vec<R>) -> Vec<QueryResult>
+where
+    QueryResult: From<R>,
+{
+    rows.into_iter().map(QueryResult::from).collect()
+}
+
+/// A JSON array: SQLite's JSON has no form for bytes.
+fn hexadecimal(ids: &HashSet<Uuid>) -> String {
+    let ids: Vec<String> = ids.iter().map(|id| id.simple().to_string()).collect();
+    serde_json::json!(ids).to_string()
+}
+
 /// What a batch has found.
 #[derive(Default)]
 struct Rows {
     tenants: HashMap<String, tenant::Model>,
-    targets: HashMap<Uuid, Target>,
+    applications: HashMap<Uuid, Row>,
 }
 
 impl Rows {
     fn answer(&self, reads: &[Read]) -> Vec<Found> {
         let answer = |read: &Read| match read {
             Read::Tenant(external) => Found::Tenant(self.tenants.get(external).cloned()),
-            Read::Target(id) => Found::Target(self.targets.get(id).cloned().map(Box::new)),
+            Read::Application(id, _) => {
+                Found::Application(self.applications.get(id).cloned().map(Box::new))
+            }
         };
         reads.iter().map(answer).collect()
     }
-
-    fn add_tenants(&mut self, rows: impl Iterator<Item = QueryResult>) -> Result<(), DbErr> {
-        for row in rows {
-            let tenant = tenant::Model::from_query_result(&row, "")?;
-            self.tenants.insert(tenant.external_id.clone(), tenant);
-        }
-        Ok(())
-    }
-
-    fn add_targets(&mut self, rows: impl Iterator<Item = QueryResult>) -> Result<(), DbErr> {
-        for row in rows {
-            let application = application::Model::from_query_result(&row, "")?;
-            let target = Target {
-                template_revision: row.try_get("", "template_revision")?,
-                own_webhooks: Vec::new(),
-                template_webhooks: Vec::new(),
-                application,
-            };
-            self.targets.insert(target.application.id, target);
-        }
-        Ok(())
-    }
-
-    fn templates(&self) -> HashSet<Uuid> {
-        let of = |target: &Target| target.application.application_template_id;
-        self.targets.values().filter_map(of).collect()
-    }
-
-    fn add_webhooks(&mut self, rows: impl Iterator<Item = QueryResult>) -> Result<(), DbErr> {
-        let mut of_templates: HashMap<Uuid, Vec<webhook::Model>> = HashMap::new();
-        for row in rows {
-            let webhook = webhook::Model::from_query_result(&row, "")?;
-            match (webhook.application_id, webhook.application_template_id) {
-                (Some(id), _) => {
-                    if let Some(target) = self.targets.get_mut(&id) {
-                        target.own_webhooks.push(webhook);
-                    }
-                }
-                (None, Some(id)) => of_templates.entry(id).or_default().push(webhook),
-                (None, None) => {}
-            }
-        }
-        for target in self.targets.values_mut() {
-            let template = target.application.application_template_id;
-            if let Some(webhooks) = template.and_then(|id| of_templates.get(&id)) {
-                target.template_webhooks.clone_from(webhooks);
-            }
-        }
-        Ok(())
-    }
-}
-
-async fn read_postgres(
-    connection: &mut PgConnection,
-    tenants: &[&str],
-    targets: &[Uuid],
-) -> Result<Rows, Failure> {
-    const TENANTS: &str = "SELECT * FROM tenant WHERE external_id = ANY ($1)";
-    const TARGETS: &str = "SELECT a.*, t.revision AS template_revision FROM application a \
-         LEFT JOIN application_template t ON t.id = a.application_template_id WHERE a.id = ANY ($1)";
-    const OWN: &str = "SELECT * FROM webhook WHERE application_id = ANY ($1)";
-    const OF_TEMPLATES: &str = "SELECT * FROM webhook WHERE application_template_id = ANY ($1)";
-    let mut rows = Rows::default();
-    if !tenants.is_empty() {
-        let found = sqlx::query(TENANTS)
-            .bind(tenants)
-            .fetch_all(&mut *connection)
-            .await?;
-        rows.add_tenants(found.into_iter().map(QueryResult::from))?;
-    }
-    if !targets.is_empty() {
-        let found = sqlx::query(TARGETS)
-            .bind(targets)
-            .fetch_all(&mut *connection)
-            .await?;
-        rows.add_targets(found.into_iter().map(QueryResult::from))?;
-        let found = sqlx::query(OWN)
-            .bind(targets)
-            .fetch_all(&mut *connection)
-            .await?;
-        rows.add_webhooks(found.into_iter().map(QueryResult::from))?;
-    }
-    let templates: Vec<Uuid> = rows.templates().into_iter().collect();
-    if !templates.is_empty() {
-        let query = sqlx::query(OF_TEMPLATES).bind(templates);
-        let found = query.fetch_all(connection).await?;
-        rows.add_webhooks(found.into_iter().map(QueryResult::from))?;
-    }
-    Ok(rows)
-}
-
-async fn read_sqlite(
-    connection: &mut SqliteConnection,
-    tenants: &[&str],
-    targets: &[Uuid],
-) -> Result<Rows, Failure> {
-    const TENANTS: &str =
-        "SELECT * FROM tenant WHERE external_id IN (SELECT value FROM json_each(?1))";
-    const TARGETS: &str = "SELECT a.*, t.revision AS template_revision FROM application a \
-         LEFT JOIN application_template t ON t.id = a.application_template_id \
-         WHERE a.id IN (SELECT unhex(value) FROM json_each(?1))";
-    // Joined from the list, in this order: most webhooks have no template, which an analysed table takes for a
-    // reason to look at all of them.
-    const OWN: &str = "SELECT w.* FROM json_each(?1) i \
-         CROSS JOIN webhook w ON w.application_id = unhex(i.value)";
-    const OF_TEMPLATES: &str = "SELECT w.* FROM json_each(?1) i \
-         CROSS JOIN webhook w ON w.application_template_id = unhex(i.value)";
-    let mut rows = Rows::default();
-    if !tenants.is_empty() {
-        let query = sqlx::query(TENANTS).bind(serde_json::json!(tenants).to_string());
-        let found = query.fetch_all(&mut *connection).await?;
-        rows.add_tenants(found.into_iter().map(QueryResult::from))?;
-    }
-    if !targets.is_empty() {
-        let ids = hexadecimal(targets.iter());
-        let found = sqlx::query(TARGETS)
-            .bind(&ids)
-            .fetch_all(&mut *connection)
-            .await?;
-        rows.add_targets(found.into_iter().map(QueryResult::from))?;
-        let found = sqlx::query(OWN)
-            .bind(&ids)
-            .fetch_all(&mut *connection)
-            .await?;
-        rows.add_webhooks(found.into_iter().map(QueryResult::from))?;
-    }
-    let templates = rows.templates();
-    if !templates.is_empty() {
-        let query = sqlx::query(OF_TEMPLATES).bind(hexadecimal(templates.iter()));
-        let found = query.fetch_all(connection).await?;
-        rows.add_webhooks(found.into_iter().map(QueryResult::from))?;
-    }
-    Ok(rows)
-}
-
-/// A JSON array: SQLite's JSON has no form for bytes.
-fn hexadecimal<'a>(ids: impl Iterator<Item = &'a Uuid>) -> String {
-    let ids: Vec<String> = ids.map(|id| id.simple().to_string()).collect();
-    serde_json::json!(ids).to_string()
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use binnacle_boot::ids;
+use futures::future::BoxFuture;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{LikeExpr, OnConflict};
 use sea_orm::{
@@ -156,7 +157,7 @@ impl Registry {
         tenants: Vec<NewTenant>,
         missing: MissingParent,
     ) -> Result<Vec<Uuid>, Error> {
-        self.write(move |transaction| Box::pin(upsert_all(transaction, tenants, missing)))
+        self.change_tenants(move |transaction| Box::pin(upsert_all(transaction, tenants, missing)))
             .await
     }
 
@@ -178,9 +179,22 @@ impl Registry {
             .map(drop)
     }
 
+    /// [`Registry::write`] for what changes tenants that requests may name.
+    async fn change_tenants<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, Error>>
+            + Send
+            + 'static,
+    {
+        let written = self.write(work).await;
+        self.known.forget();
+        written
+    }
+
     /// Changes a tenant, and gives it back.
     pub async fn update_tenant(&self, id: Uuid, new: NewTenant) -> Result<Model, Error> {
-        self.write(move |transaction| {
+        self.change_tenants(move |transaction| {
             Box::pin(async move {
                 let found = Entity::find_by_id(id).one(transaction).await?;
                 let tenant = found.ok_or(Error::not_found("tenant"))?;
@@ -212,7 +226,7 @@ impl Registry {
 
     /// Removes tenants with everything in them and the tenants below them.
     pub async fn delete_tenants(&self, external_ids: Vec<String>) -> Result<(), Error> {
-        self.write(|transaction| {
+        self.change_tenants(|transaction| {
             Box::pin(async move {
                 let mut level: Vec<Uuid> = Entity::find()
                     .filter(Column::ExternalId.is_in(external_ids))

@@ -6,6 +6,7 @@ use binnacle_boot::{clock, ids};
 use binnacle_domain::webhook::{Webhook, WebhookMode, WebhookType};
 use sea_orm::entity::prelude::*;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, IntoActiveModel as _, QueryOrder as _};
+use serde::Deserialize;
 
 use super::application::{self, some};
 use super::filter::SUBACCOUNT;
@@ -16,7 +17,7 @@ const OBJECT: &str = "webhook";
 
 /// A webhook; exactly one of the two owners is set.
 #[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Deserialize)]
 #[sea_orm(table_name = "webhook")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
@@ -24,6 +25,7 @@ pub struct Model {
     pub application_id: Option<Uuid>,
     pub application_template_id: Option<Uuid>,
     #[sea_orm(column_name = "type")]
+    #[serde(rename = "type")]
     pub kind: String,
     pub mode: Option<String>,
     pub correlation_id_key: Option<String>,
@@ -133,12 +135,12 @@ impl Model {
 
 /// What applies to an application: its own webhooks, and its template's of the other types.
 /// Ordered by type.
-pub fn effective(own: &[Model], templates: &[Model]) -> Vec<Model> {
-    let mut by_kind: BTreeMap<&str, &Model> = BTreeMap::new();
-    for webhook in templates.iter().chain(own) {
-        by_kind.insert(&webhook.kind, webhook);
+pub fn effective(own: Vec<Model>, templates: Vec<Model>) -> Vec<Model> {
+    let mut by_kind: BTreeMap<String, Model> = BTreeMap::new();
+    for webhook in templates.into_iter().chain(own) {
+        by_kind.insert(webhook.kind.clone(), webhook);
     }
-    by_kind.into_values().cloned().collect()
+    by_kind.into_values().collect()
 }
 
 impl Registry {

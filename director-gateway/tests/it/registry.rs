@@ -4,6 +4,7 @@ use binnacle_boot::Shutdown;
 use binnacle_boot::database::{Database, DatabaseUrl, Options};
 use binnacle_test_support::Postgres;
 use director_gateway::registry::Registry;
+use director_gateway::registry::whole::With;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
@@ -44,10 +45,11 @@ async fn revision(gateway: &Gateway, id: &str) -> i64 {
     let id = id.parse().unwrap();
     gateway
         .registry
-        .application(tenant.id, id)
+        .application(tenant.id, id, With::default())
         .await
         .unwrap()
         .unwrap()
+        .application
         .revision
 }
 

@@ -76,10 +76,7 @@ impl ApplicationMutation {
         match mode {
             OperationMode::Sync => {
                 let model = registry_of(ctx).unregister(tenant, id).await?;
-                Ok(Application {
-                    model,
-                    is_gone: true,
-                })
+                Ok(Application::gone(model))
             }
             OperationMode::Async => {
                 let model = asynchronous::start(ctx, tenant, id, Mutation::Unregister).await?;

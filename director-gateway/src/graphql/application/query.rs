@@ -1,6 +1,6 @@
 //! Finding applications.
 
-use async_graphql::{Context, ID, Object};
+use async_graphql::{Context, ID, Lookahead, Object};
 
 use super::{Application, ApplicationPage};
 use crate::graphql::input::parse_id;
@@ -9,6 +9,7 @@ use crate::graphql::scalar::PageCursor;
 use crate::graphql::{registry_of, tenant_of};
 use crate::registry::application::Listing;
 use crate::registry::cursor::{Page, Slice};
+use crate::registry::whole::With;
 use crate::registry::{Error, filter};
 
 #[derive(Default)]
@@ -46,9 +47,9 @@ impl ApplicationQuery {
     async fn application(&self, ctx: &Context<'_>, id: ID) -> Result<Option<Application>, Error> {
         let tenant = tenant_of(ctx)?.id;
         let found = registry_of(ctx)
-            .application(tenant, parse_id("id", &id)?)
+            .application(tenant, parse_id("id", &id)?, wanted(&ctx.look_ahead()))
             .await?;
-        Ok(found.map(Application::new))
+        Ok(found.map(Application::whole))
     }
 
     /// The application with the number that its system gave it.
@@ -117,6 +118,14 @@ impl ApplicationQuery {
             .application_by_local_tenant_and_template(tenant, &local_tenant_id, template)
             .await?;
         Ok(found.map(Application::new))
+    }
+}
+
+/// What of an application the client wants to see.
+fn wanted(application: &Lookahead<'_>) -> With {
+    With {
+        webhooks: application.field("webhooks").exists(),
+        labels: application.field("labels").exists(),
     }
 }
 
