@@ -13,6 +13,7 @@ mod driver;
 mod external;
 mod floor;
 mod http;
+mod lane;
 mod measure;
 mod proc;
 mod process;

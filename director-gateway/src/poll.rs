@@ -14,7 +14,7 @@ use binnacle_boot::Shutdown;
 use binnacle_domain::operation::{OperationType, Outcome};
 use binnacle_proto::common::v1;
 use binnacle_proto::scheduler::v1::scheduler_service_client::SchedulerServiceClient;
-use binnacle_proto::scheduler::v1::{GetOperationRequest, WatchOperationsRequest};
+use binnacle_proto::scheduler::v1::{GetOperationRequest, OperationView, WatchOperationsRequest};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout};
@@ -184,6 +184,7 @@ impl Polls {
         let mut scheduler = self.scheduler.clone();
         let request = WatchOperationsRequest {
             operation_id: id.to_string(),
+            view: OperationView::Basic.into(),
         };
         if let Ok(Ok(response)) = timeout(SCHEDULER, scheduler.watch_operations(request)).await {
             let mut changes = response.into_inner();

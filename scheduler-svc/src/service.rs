@@ -19,7 +19,8 @@ use uuid::Uuid;
 
 use crate::{
     store::{self, Filter, PhaseFilter, Recorded},
-    submission, watch,
+    submission,
+    watch::{self, View},
     work::{self, Work},
 };
 
@@ -184,12 +185,13 @@ impl SchedulerService for Service {
         &self,
         request: Request<v1::WatchOperationsRequest>,
     ) -> Result<Response<watch::Frames>, Status> {
-        let id = request.into_inner().operation_id;
+        let v1::WatchOperationsRequest { operation_id, view } = request.into_inner();
+        let view = View::try_from(view)?;
         let (store, shutdown) = (self.store().clone(), &self.work.shutdown);
-        if id.is_empty() {
-            return Ok(Response::new(watch::all(store, shutdown)));
+        if operation_id.is_empty() {
+            return Ok(Response::new(watch::all(store, view, shutdown)));
         }
-        let frames = watch::one(store, id_from(&id)?, shutdown).await?;
+        let frames = watch::one(store, (id_from(&operation_id)?, view), shutdown).await?;
         Ok(Response::new(frames))
     }
 

@@ -25,8 +25,15 @@ use binnacle_domain::operation::{Attempt, Operation, OperationId, Outcome, Spec}
 use prometheus::Registry;
 use uuid::Uuid;
 
+pub(crate) use self::{
+    changes::{Changed, Latest, Phase, Progress, Watch},
+    clock::micros_of,
+    commit::{Claim, Done, Record, Recorded, Release, Save, Saved, Session, Write},
+    error::Error,
+    list::{Filter, Phase as PhaseFilter},
+};
 use self::{
-    changes::Changes,
+    changes::{Changes, ProgressRow},
     clock::Clock,
     commit::{Answer, ClaimRow, Commits},
     definitions::Definitions,
@@ -34,13 +41,6 @@ use self::{
     metrics::Metrics,
     sql::{Column, Value},
     stored::{AttemptRow, OperationRow},
-};
-pub(crate) use self::{
-    changes::Watch,
-    clock::micros_of,
-    commit::{Claim, Done, Record, Recorded, Release, Save, Saved, Session, Write},
-    error::Error,
-    list::{Filter, Phase as PhaseFilter},
 };
 
 pub use self::error::StartError;
@@ -254,6 +254,14 @@ impl Store {
         let rows: Vec<OperationRow> =
             sql::read(&self.database, statement::GET, &[ids], &[]).await?;
         self.read_all(rows).await
+    }
+
+    /// How far those operations have come that there are, running or finished, in any order.
+    pub(crate) async fn progress(&self, ids: Vec<OperationId>) -> Result<Vec<Changed>, Error> {
+        let ids = Column::Ids(ids.into_iter().map(|id| id.0).collect());
+        let rows: Vec<ProgressRow> =
+            sql::read(&self.database, statement::PROGRESS, &[ids], &[]).await?;
+        Ok(rows.into_iter().map(Changed::from).collect())
     }
 
     /// Operations with ids below `before`, newest first.

@@ -1,10 +1,12 @@
 //! Operations as they change.
 
-use std::{collections::BTreeSet, pin::Pin, time::Duration};
+use std::{pin::Pin, time::Duration};
 
 use binnacle_boot::Shutdown;
-use binnacle_domain::operation::{Operation, OperationId, Phase};
+use binnacle_domain::operation::{Operation, OperationId, Outcome, Phase};
 use binnacle_proto::{
+    Invalid,
+    common::v1 as common,
     scheduler::v1,
     status::{Reason, refuse},
 };
@@ -15,21 +17,45 @@ use tonic::Status;
 
 use crate::{
     service::{missing, unavailable},
-    store::{Store, Watch},
+    store::{self, Changed, Latest, Progress, Store, Watch},
 };
 
 /// How often to look for what nobody told.
 const LOOK: Duration = Duration::from_millis(500);
 /// Frames that a slow watcher may be behind.
 const BEHIND: usize = 16;
+/// From so many operations on, a frame is full.
+const FULL_FRAME: usize = 256;
 
 type Frame = Result<v1::WatchOperationsResponse, Status>;
 pub(crate) type Frames = Pin<Box<dyn Stream<Item = Frame> + Send>>;
 
+/// How much is said about an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum View {
+    Basic,
+    Full,
+}
+
+impl TryFrom<i32> for View {
+    type Error = Invalid;
+
+    fn try_from(view: i32) -> Result<Self, Invalid> {
+        match v1::OperationView::try_from(view) {
+            Ok(v1::OperationView::Basic) => Ok(Self::Basic),
+            Ok(v1::OperationView::Unspecified | v1::OperationView::Full) => Ok(Self::Full),
+            Err(_) => Err(Invalid {
+                field: "view",
+                reason: format!("{view} is unknown"),
+            }),
+        }
+    }
+}
+
 /// One operation: as it is, then after each change, until it has ended.
 pub(crate) async fn one(
     store: Store,
-    id: OperationId,
+    (id, view): (OperationId, View),
     shutdown: &Shutdown,
 ) -> Result<Frames, Status> {
     let changes = store.watch();
@@ -38,7 +64,7 @@ pub(crate) async fn one(
     let (frames, received) = mpsc::channel(BEHIND);
     let stopping = shutdown.clone();
     shutdown.spawn(async move {
-        let watching = follow(&store, current, changes, &frames);
+        let watching = follow(&store, (current, view), changes, &frames);
         tokio::select! {
             () = stopping.cancelled() => {}
             () = frames.closed() => {}
@@ -53,7 +79,7 @@ pub(crate) async fn one(
 
 async fn follow(
     store: &Store,
-    current: Operation,
+    (current, view): (Operation, View),
     mut changes: Watch,
     frames: &mpsc::Sender<Frame>,
 ) -> Result<(), Status> {
@@ -61,7 +87,7 @@ async fn follow(
     let mut current = current;
     loop {
         let (version, is_done) = (current.version, matches!(current.phase, Phase::Done(_)));
-        if frames.send(Ok(frame(vec![current]))).await.is_err() || is_done {
+        if frames.send(Ok(frame([view.of(current)]))).await.is_err() || is_done {
             return Ok(());
         }
         current = loop {
@@ -78,18 +104,19 @@ async fn follow(
 
 /// Completes when the operation may have changed.
 async fn changed(changes: &mut Watch, id: OperationId) {
-    let told = async { while changes.next().await.is_some_and(|ids| !ids.contains(&id)) {} };
+    let is_told = |changed: &[Changed]| changed.iter().any(|changed| changed.id == id);
+    let told = async { while changes.next().await.is_some_and(|some| !is_told(&some)) {} };
     // What was not told is found by looking.
     let _ = tokio::time::timeout(LOOK, told).await;
 }
 
 /// Every change from now on.
-pub(crate) fn all(store: Store, shutdown: &Shutdown) -> Frames {
+pub(crate) fn all(store: Store, view: View, shutdown: &Shutdown) -> Frames {
     let changes = store.watch();
     let (frames, received) = mpsc::channel(BEHIND);
     let stopping = shutdown.clone();
     shutdown.spawn(async move {
-        let watching = follow_all(&store, changes, &frames);
+        let watching = follow_all(&store, view, changes, &frames);
         tokio::select! {
             () = stopping.cancelled() => {}
             () = frames.closed() => {}
@@ -104,27 +131,96 @@ pub(crate) fn all(store: Store, shutdown: &Shutdown) -> Frames {
 
 async fn follow_all(
     store: &Store,
+    view: View,
     mut changes: Watch,
     frames: &mpsc::Sender<Frame>,
 ) -> Result<(), Status> {
     loop {
         let first = changes.next().await.ok_or_else(behind)?;
-        let mut ids: BTreeSet<OperationId> = first.iter().copied().collect();
-        while ids.len() < 256
+        let mut latest = Latest::default();
+        first.iter().for_each(|changed| latest.note(changed));
+        while latest.len() < FULL_FRAME
             && let Some(more) = changes.try_next()
         {
-            ids.extend(more.iter().copied());
+            more.iter().for_each(|changed| latest.note(changed));
         }
-        let operations = store.get_all(ids).await.map_err(unavailable)?;
+        let operations = match view {
+            View::Basic => basic(store, latest).await,
+            View::Full => full(store, latest).await,
+        };
+        let operations = operations.map_err(unavailable)?;
         if !operations.is_empty() && frames.send(Ok(frame(operations))).await.is_err() {
             return Ok(());
         }
     }
 }
 
-fn frame(operations: Vec<Operation>) -> v1::WatchOperationsResponse {
+async fn full(store: &Store, latest: Latest) -> Result<Vec<common::Operation>, store::Error> {
+    let ids = latest.into_changes().map(|changed| changed.id);
+    let operations = store.get_all(ids).await?;
+    Ok(operations.into_iter().map(Into::into).collect())
+}
+
+/// Asks the database about those only whose writer is not known.
+async fn basic(store: &Store, latest: Latest) -> Result<Vec<common::Operation>, store::Error> {
+    let mut operations = Vec::with_capacity(latest.len());
+    let mut unknown = Vec::new();
+    for changed in latest.into_changes() {
+        match changed.progress {
+            Some(progress) => operations.push(said(changed.id, progress)),
+            None => unknown.push(changed.id),
+        }
+    }
+    if !unknown.is_empty() {
+        let found = store.progress(unknown).await?;
+        let found = found.into_iter();
+        operations.extend(found.filter_map(|it| Some(said(it.id, it.progress?))));
+    }
+    Ok(operations)
+}
+
+impl View {
+    fn of(self, operation: Operation) -> common::Operation {
+        if self == Self::Full {
+            return operation.into();
+        }
+        let progress = Progress {
+            phase: match &operation.phase {
+                Phase::Running => store::Phase::InProgress,
+                Phase::Concluded(_) => store::Phase::Finalizing,
+                Phase::Done(Outcome::Succeeded) => store::Phase::Succeeded,
+                Phase::Done(Outcome::Failed { .. }) => store::Phase::Failed,
+            },
+            version: i64::try_from(operation.version).unwrap_or(i64::MAX),
+        };
+        said(operation.spec.id, progress)
+    }
+}
+
+fn said(id: OperationId, progress: Progress) -> common::Operation {
+    let Progress { phase, version } = progress;
+    let phase = match phase {
+        store::Phase::InProgress => common::Phase::InProgress,
+        store::Phase::Finalizing => common::Phase::Finalizing,
+        store::Phase::Succeeded => common::Phase::Succeeded,
+        store::Phase::Failed => common::Phase::Failed,
+    };
+    common::Operation {
+        spec: Some(common::OperationSpec {
+            operation_id: id.to_string(),
+            ..Default::default()
+        }),
+        status: Some(common::OperationStatus {
+            phase: phase.into(),
+            version: version.try_into().unwrap_or_default(),
+            ..Default::default()
+        }),
+    }
+}
+
+fn frame(operations: impl Into<Vec<common::Operation>>) -> v1::WatchOperationsResponse {
     v1::WatchOperationsResponse {
-        operations: operations.into_iter().map(Into::into).collect(),
+        operations: operations.into(),
     }
 }
 

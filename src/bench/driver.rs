@@ -5,19 +5,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use hdrhistogram::Histogram;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::external::Log;
 use super::http::Connection;
+use super::lane::Lane;
 use super::request::{self, Kind, Requests};
 use super::tracker::{Accepted, Tracker, histogram};
 
-/// How long an operation may take before it counts as lost.
-const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a client waits after a refusal.
 const BREATHER: Duration = Duration::from_millis(10);
 /// So many refusals end a run that answers nothing else.
@@ -115,11 +114,13 @@ struct Client {
     connection: Connection,
     shared: Arc<Shared>,
     buffer: Vec<u8>,
+    /// Told when the operation that is waited for has ended.
+    ended: Arc<Notify>,
 }
 
-/// Starts the clients; they end by themselves at `end`.
+/// Starts the clients on `lane`; they end by themselves at `end`.
 pub(super) async fn start(
-    gateways: &[SocketAddr],
+    (lane, gateways): (&Lane, &[SocketAddr]),
     shared: &Arc<Shared>,
     (clients, shape): (usize, Shape),
     end: Instant,
@@ -131,15 +132,18 @@ pub(super) async fn start(
     };
     for number in 0..clients {
         let gateway = gateways.get(number % gateways.len().max(1));
+        let gateway = *gateway.context("there is no gateway")?;
         let client = Client {
-            connection: Connection::open(*gateway.context("there is no gateway")?).await?,
+            connection: lane.run(Connection::open(gateway)).await?,
             shared: shared.clone(),
             buffer: Vec::with_capacity(1024),
+            ended: Arc::default(),
         };
+        let on = lane.handle();
         match (shape, &due) {
-            (Shape::Closed, _) => tasks.spawn(client.closed(end)),
-            (Shape::Backlog(limit), _) => tasks.spawn(client.pressing(end, limit)),
-            (Shape::Open(_), Some(due)) => tasks.spawn(client.open(due.clone())),
+            (Shape::Closed, _) => tasks.spawn_on(client.closed(end), on),
+            (Shape::Backlog(limit), _) => tasks.spawn_on(client.pressing(end, limit), on),
+            (Shape::Open(_), Some(due)) => tasks.spawn_on(client.open(due.clone()), on),
             (Shape::Open(_), None) => continue,
         };
     }
@@ -221,7 +225,7 @@ impl Client {
         let id = match request::operation(answer.body) {
             Ok(id) => id,
             Err(refusal) => {
-                let status = answer.status;
+                let status = answer.status();
                 return self
                     .refused(&refusal.context(format!("HTTP {status}")))
                     .await;
@@ -233,17 +237,9 @@ impl Client {
             self.shared.tracker.expect(&accepted, None);
             return Ok(());
         }
-        let (notify, ended) = oneshot::channel();
-        self.shared.tracker.expect(&accepted, Some(notify));
-        tokio::time::timeout(PATIENCE, ended)
-            .await
-            .map_err(|_| {
-                anyhow!(
-                    "operation {id} has not ended after {} s",
-                    PATIENCE.as_secs()
-                )
-            })?
-            .context("nobody follows the operations any more")?;
+        let ended = self.ended.clone();
+        self.shared.tracker.expect(&accepted, Some(ended));
+        self.ended.notified().await;
         self.shared.received(since, application);
         Ok(())
     }

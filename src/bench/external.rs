@@ -2,21 +2,18 @@
 //! at all, or badly, as the path says.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use axum::body::Bytes;
-use axum::http::{Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+
+use super::http::Connection;
+use super::lane::Lane;
 
 /// What a webhook's path asks the system to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,31 +93,34 @@ impl Log {
     }
 }
 
-/// The running system, on one or more addresses. It ends when it is dropped.
+/// The running system, on one or more addresses, on a thread of its own. It ends when it is
+/// dropped.
 pub(super) struct External {
     addresses: Vec<SocketAddr>,
     /// An address on which nothing listens.
     closed: SocketAddr,
     pub(super) log: Arc<Log>,
-    _tasks: JoinSet<()>,
+    _lane: Lane,
 }
 
 impl External {
     pub(super) async fn start(addresses: usize) -> anyhow::Result<Self> {
+        let lane = Lane::start("bench-systems")?;
         let log = Arc::new(Log::default());
-        let mut tasks = JoinSet::new();
         let mut bound = Vec::with_capacity(addresses);
         for _ in 0..addresses {
-            let listener = listen().await?;
-            bound.push(listener.local_addr().context("a listener has no address")?);
-            tasks.spawn(serve(listener, log.clone()));
+            let listener = lane.run(listen()).await?;
+            let address = listener.local_addr().context("a listener has no address")?;
+            let authority = address.to_string().into();
+            lane.handle().spawn(serve(listener, log.clone(), authority));
+            bound.push(address);
         }
-        let closed = listen().await?.local_addr().context("no address")?;
+        let closed = lane.run(listen()).await?;
         Ok(Self {
             addresses: bound,
-            closed,
+            closed: closed.local_addr().context("no address")?,
             log,
-            _tasks: tasks,
+            _lane: lane,
         })
     }
 
@@ -142,24 +142,15 @@ async fn listen() -> anyhow::Result<TcpListener> {
         .context("no free port")
 }
 
-async fn serve(listener: TcpListener, log: Arc<Log>) {
+async fn serve(listener: TcpListener, log: Arc<Log>, authority: Arc<str>) {
     let mut connections = JoinSet::new();
-    let authority = listener.local_addr().map(|address| address.to_string());
-    let authority: Arc<str> = authority.unwrap_or_default().into();
     loop {
         tokio::select! {
             Ok((stream, _)) = listener.accept() => {
-                // Without it answers are late, not wrong.
-                let _ = stream.set_nodelay(true);
                 let (log, authority) = (log.clone(), authority.clone());
-                let service = service_fn(move |request| {
-                    answer(request, log.clone(), authority.clone())
-                });
-                let connection = hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), service);
                 connections.spawn(async move {
                     // A caller who goes away is none of our business.
-                    let _ = connection.await;
+                    let _ = converse(stream, &log, &authority).await;
                 });
             }
             Some(_) = connections.join_next() => {}
@@ -167,50 +158,98 @@ async fn serve(listener: TcpListener, log: Arc<Log>) {
     }
 }
 
-async fn answer(
-    request: Request<Incoming>,
-    log: Arc<Log>,
-    authority: Arc<str>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
-    let (head, body) = request.into_parts();
-    // A body that breaks off ends the connection by itself.
-    let _ = body.collect().await;
-    let path = head.uri.path();
+/// When an answer leaves.
+enum Leave {
+    Now,
+    After(Duration),
+    Never,
+}
+
+async fn converse(stream: TcpStream, log: &Log, authority: &str) -> anyhow::Result<()> {
+    let mut connection = Connection::new(stream)?;
+    let mut answer = Vec::with_capacity(256);
+    while let Some(request) = connection.next().await? {
+        answer.clear();
+        match respond(request.target(), (log, authority), &mut answer) {
+            Leave::Now => {}
+            Leave::After(pause) => tokio::time::sleep(pause).await,
+            Leave::Never => {
+                connection.gone().await;
+                return Ok(());
+            }
+        }
+        connection.send(&answer).await?;
+    }
+    Ok(())
+}
+
+fn respond(path: &str, (log, authority): (&Log, &str), answer: &mut Vec<u8>) -> Leave {
     let mut parts = path.split('/').skip(1);
     let kind = parts.next().unwrap_or_default();
     let mut number = || parts.next().and_then(|text| text.parse().ok()).unwrap_or(0);
     if kind == "location" {
         let (times, location) = (number(), number());
-        return Ok(if log.is_done(location, times) {
-            json(StatusCode::OK, r#"{"status":"DONE"}"#)
-        } else {
-            json(StatusCode::OK, r#"{"status":"BUSY"}"#)
-        });
+        let is_done = log.is_done(location, times);
+        let status = if is_done { "DONE" } else { "BUSY" };
+        write(answer, "200 OK", &format!(r#"{{"status":"{status}"}}"#));
+        return Leave::Now;
     }
     let call = log.called(path);
-    Ok(match kind {
+    match kind {
         "late" => {
-            tokio::time::sleep(Duration::from_millis(number())).await;
-            json(StatusCode::OK, "{}")
+            write(answer, "200 OK", "{}");
+            return Leave::After(Duration::from_millis(number()));
         }
         "polled" => {
             let location = format!("http://{authority}/location/{}/{call}", number());
-            let mut response = json(StatusCode::ACCEPTED, "{}");
-            if let Ok(location) = location.parse() {
-                response.headers_mut().insert(header::LOCATION, location);
-            }
-            response
+            write(
+                answer,
+                &format!("202 Accepted\r\nlocation: {location}"),
+                "{}",
+            );
         }
-        "stalled" => std::future::pending().await,
-        "failing" => json(StatusCode::INTERNAL_SERVER_ERROR, r#"{"error":"failing"}"#),
-        _ => json(StatusCode::OK, "{}"),
-    })
+        "stalled" => return Leave::Never,
+        "failing" => {
+            let status = "500 Internal Server Error";
+            write(answer, status, r#"{"error":"failing"}"#);
+        }
+        _ => answer.extend_from_slice(AT_ONCE),
+    }
+    Leave::Now
 }
 
-fn json(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
-    *response.status_mut() = status;
-    let json = axum::http::HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
-    response
+const AT_ONCE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
+    content-length: 2\r\n\r\n{}";
+
+/// `status` may have headers after it.
+fn write(answer: &mut Vec<u8>, status: &str, body: &str) {
+    // Writing into memory does not fail.
+    let _ = write!(
+        answer,
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_is_done_after_so_many_polls() {
+        let log = Log::default();
+        let mut told = Vec::new();
+        respond("/polled/2/x", (&log, "here"), &mut told);
+        let told = String::from_utf8(told).unwrap();
+        assert!(
+            told.contains("location: http://here/location/2/0\r\n"),
+            "{told}"
+        );
+        let states = [(); 3].map(|()| {
+            let mut told = Vec::new();
+            respond("/location/2/0", (&log, "here"), &mut told);
+            String::from_utf8(told).unwrap().contains("DONE")
+        });
+        assert_eq!(states, [false, false, true]);
+    }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::driver::{self, Shape, Shared};
+use super::lane::Lane;
 use super::progress::Progress;
 use super::request::Requests;
 use super::stage::Stage;
@@ -19,6 +20,8 @@ use super::usage::{Costs, as_f64, costs};
 /// A watch stream per so many clients.
 const CLIENTS_PER_STREAM: usize = 64;
 const TICK: Duration = Duration::from_millis(500);
+/// How long an operation that a client waits for may take.
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long what is on its way may take after the end.
 const AFTERMATH: Duration = Duration::from_mins(1);
 
@@ -114,11 +117,13 @@ pub(super) async fn run(
     };
     let tracker = Arc::new(Tracker::new(window, classes.len()));
     let is_operation = job.requests.kind.is_operation();
+    let lane = Lane::start("bench-clients")?;
     let mut streams = JoinSet::new();
     if is_operation {
         for scheduler in stage.cluster.addresses("scheduler") {
             for _ in 0..clients.div_ceil(CLIENTS_PER_STREAM) {
-                streams.spawn(watch(scheduler, tracker.clone()).await?);
+                let stream = lane.run(watch(scheduler, tracker.clone())).await?;
+                streams.spawn_on(stream, lane.handle());
             }
         }
     }
@@ -128,7 +133,7 @@ pub(super) async fn run(
     }
     let shared = Arc::new(shared);
     let gateways = stage.cluster.addresses("gateway");
-    let working = driver::start(&gateways, &shared, (clients, shape), window.to).await?;
+    let working = driver::start((&lane, &gateways), &shared, (clients, shape), window.to).await?;
     let mut run = Run {
         stage,
         tracker: &tracker,
@@ -192,7 +197,7 @@ impl Run<'_> {
                 Some(ended) = self.streams.join_next() => ended.context("a stream panicked")??,
                 Some(ended) = self.working.join_next() => ended.context("a client panicked")??,
             }
-            self.stage.cluster.check()?;
+            self.check()?;
             let total = self.tracker.total();
             let elapsed = last.0.elapsed();
             if elapsed < TICK {
@@ -235,8 +240,15 @@ impl Run<'_> {
     /// Waits until the clients have gone home and, if asked to, until no operation is left.
     async fn finish(&mut self, to_the_end: bool) -> anyhow::Result<()> {
         let deadline = Instant::now() + AFTERMATH;
-        while let Some(ended) = self.working.join_next().await {
-            ended.context("a client panicked")??;
+        loop {
+            tokio::select! {
+                ended = self.working.join_next() => match ended {
+                    Some(ended) => ended.context("a client panicked")??,
+                    None => break,
+                },
+                Some(ended) = self.streams.join_next() => ended.context("a stream panicked")??,
+                () = tokio::time::sleep(TICK) => self.check()?,
+            }
         }
         while to_the_end && self.tracker.in_progress() > 0 {
             if Instant::now() > deadline {
@@ -246,10 +258,22 @@ impl Run<'_> {
                     AFTERMATH.as_secs()
                 );
             }
-            self.stage.cluster.check()?;
+            self.check()?;
             tokio::time::sleep(TICK / 50).await;
         }
         Ok(())
+    }
+
+    /// Fails when there is no point in going on.
+    fn check(&self) -> anyhow::Result<()> {
+        self.stage.cluster.check()?;
+        match self.tracker.overdue(PATIENCE) {
+            Some(id) => bail!(
+                "operation {id} has not ended after {} s",
+                PATIENCE.as_secs()
+            ),
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! Which operations are on their way, and when they end: the scheduler's watch streams tell.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use hdrhistogram::Histogram;
-use tokio::sync::oneshot;
+use tokio::sync::Notify;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Endpoint;
 use uuid::Uuid;
@@ -19,6 +19,8 @@ const MAX_FRAME: usize = 64 * 1024 * 1024;
 
 /// As much of the scheduler's messages as is needed here; the rest is skipped unread.
 mod wire {
+    use axum::body::Bytes;
+
     #[derive(Clone, PartialEq, prost::Message)]
     pub(super) struct Changes {
         #[prost(message, repeated, tag = "1")]
@@ -35,8 +37,9 @@ mod wire {
 
     #[derive(Clone, PartialEq, prost::Message)]
     pub(super) struct Spec {
-        #[prost(string, tag = "1")]
-        pub(super) operation_id: String,
+        /// A string, taken as bytes so that it need not be copied.
+        #[prost(bytes = "bytes", tag = "1")]
+        pub(super) operation_id: Bytes,
     }
 
     #[derive(Clone, PartialEq, prost::Message)]
@@ -79,7 +82,7 @@ impl Window {
 struct Waiting {
     since: Instant,
     class: usize,
-    notify: Option<oneshot::Sender<()>>,
+    notify: Option<Arc<Notify>>,
 }
 
 /// Follows the operations of a run.
@@ -141,8 +144,8 @@ impl Tracker {
         }
     }
 
-    /// Completes when the operation has ended, if anybody waits; the operation counts either way.
-    pub(super) fn expect(&self, accepted: &Accepted, notify: Option<oneshot::Sender<()>>) {
+    /// Tells whoever waits when the operation has ended; the operation counts either way.
+    pub(super) fn expect(&self, accepted: &Accepted, notify: Option<Arc<Notify>>) {
         let Accepted { id, since, class } = *accepted;
         let mut state = self.state();
         let early = state.early.remove(&id);
@@ -170,7 +173,7 @@ impl Tracker {
                 Phase::Unspecified | Phase::InProgress | Phase::Finalizing => continue,
             };
             let id = operation.spec.unwrap_or_default().operation_id;
-            let Ok(id) = Uuid::try_parse(&id) else {
+            let Ok(id) = Uuid::try_parse_ascii(&id) else {
                 continue;
             };
             match state.waiting.remove(&id) {
@@ -183,6 +186,18 @@ impl Tracker {
     /// How many operations are on their way.
     pub(super) fn in_progress(&self) -> usize {
         self.state().waiting.len()
+    }
+
+    /// An operation that somebody has been waiting for since longer than `patience` ago.
+    pub(super) fn overdue(&self, patience: Duration) -> Option<Uuid> {
+        let now = Instant::now();
+        let is_overdue = |waiting: &Waiting| {
+            let waited = now.saturating_duration_since(waiting.since);
+            waiting.notify.is_some() && waited > patience
+        };
+        let state = self.state();
+        let mut waiting = state.waiting.iter();
+        waiting.find_map(|(id, waiting)| is_overdue(waiting).then_some(*id))
     }
 
     /// How many have ended, in the window or not.
@@ -224,8 +239,7 @@ impl State {
             self.seen.failed += 1;
         }
         if let Some(notify) = notify {
-            // Whoever waited has given up.
-            let _ = notify.send(());
+            notify.notify_one();
         }
     }
 
@@ -254,7 +268,7 @@ fn count(counts: &mut [u64], class: usize) {
 /// Opens a watch stream to a scheduler; polls of the future that it gives tell `tracker`.
 pub(super) async fn watch(
     scheduler: std::net::SocketAddr,
-    tracker: std::sync::Arc<Tracker>,
+    tracker: Arc<Tracker>,
 ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
     let channel = Endpoint::from_shared(format!("http://{scheduler}"))
         .context("not an address")?
@@ -272,6 +286,7 @@ pub(super) async fn watch(
     >::default();
     let request = tonic::Request::new(binnacle_proto::scheduler::v1::WatchOperationsRequest {
         operation_id: String::new(),
+        view: binnacle_proto::scheduler::v1::OperationView::Basic.into(),
     });
     let path = PathAndQuery::from_static(WATCH);
     let answer = grpc.server_streaming(request, path, codec).await;
@@ -298,7 +313,7 @@ mod tests {
         wire::Changes {
             operations: vec![wire::Operation {
                 spec: Some(wire::Spec {
-                    operation_id: id.to_string(),
+                    operation_id: id.to_string().into(),
                 }),
                 status: Some(wire::Status { phase }),
             }],

@@ -31,6 +31,8 @@ pub(super) struct Snapshot {
     cpu: BTreeMap<&'static str, Duration>,
     threads: BTreeMap<String, Duration>,
     database_cpu: Option<Duration>,
+    /// Of clients and external system: of this process.
+    driver_cpu: Duration,
     resident: u64,
     written: u64,
     pub(super) database: Counters,
@@ -55,6 +57,8 @@ pub(super) struct Costs {
     /// The same by the names of threads.
     pub(super) thread_cpu_us: BTreeMap<String, f64>,
     pub(super) database_cpu_us: Option<f64>,
+    /// The same of clients and external system.
+    pub(super) driver_cpu_us: f64,
     /// Commits that wrote something, of all databases together.
     pub(super) commits: Option<f64>,
     /// All transactions, those that only read among them.
@@ -95,7 +99,10 @@ impl Meter {
     }
 
     pub(super) async fn snapshot(&self, cluster: &Cluster) -> anyhow::Result<Snapshot> {
-        let mut snapshot = Snapshot::default();
+        let mut snapshot = Snapshot {
+            driver_cpu: proc::cpu(std::process::id()),
+            ..Snapshot::default()
+        };
         for member in &cluster.members {
             let pid = member.process.pid();
             *snapshot.cpu.entry(member.role).or_default() += proc::cpu(pid);
@@ -225,6 +232,7 @@ pub(super) fn costs(before: &Snapshot, after: &Snapshot, operations: u64) -> Cos
             .database_cpu
             .zip(after.database_cpu)
             .map(|(before, after)| cpu(Some(&before), after)),
+        driver_cpu_us: cpu(Some(&before.driver_cpu), after.driver_cpu),
         commits: per(old.writes, new.writes),
         transactions: per(old.transactions, new.transactions),
         statements: per(old.statements, new.statements),

@@ -8,8 +8,8 @@ use binnacle_boot::grpc::Peers;
 use binnacle_proto::common::v1::{Attempt, Operation};
 use binnacle_proto::scheduler::v1::scheduler_service_client::SchedulerServiceClient;
 use binnacle_proto::scheduler::v1::{
-    GetOperationRequest, ListAttemptsRequest, ListOperationsRequest, WatchOperationsRequest,
-    WatchOperationsResponse,
+    GetOperationRequest, ListAttemptsRequest, ListOperationsRequest, OperationView,
+    WatchOperationsRequest, WatchOperationsResponse,
 };
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status, Streaming};
@@ -102,7 +102,10 @@ impl Client {
     /// The changes of one operation, or of all.
     pub(crate) async fn watch(&mut self, id: Option<Uuid>) -> anyhow::Result<Changes> {
         let operation_id = id.as_ref().map(Uuid::to_string).unwrap_or_default();
-        let request = WatchOperationsRequest { operation_id };
+        let request = WatchOperationsRequest {
+            operation_id,
+            view: OperationView::Full.into(),
+        };
         let stream = self
             .answer(self.grpc.clone().watch_operations(request))
             .await?;

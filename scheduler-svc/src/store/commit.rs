@@ -10,7 +10,6 @@ use binnacle_boot::{
     batch,
     database::{self, Database},
 };
-use binnacle_domain::operation::OperationId;
 
 use super::{Error, changes::Changes, clock::Clock, metrics::Metrics, sql::Transaction, statement};
 pub(crate) use lease::{Claim, ClaimRow, Session};
@@ -123,8 +122,9 @@ impl Commits {
             reason = "a batch has a few hundred items"
         )]
         self.metrics.batch_size.observe(items.len() as f64);
-        self.announce(items);
-        Ok(answers.take())
+        let answers = answers.take();
+        self.changes.announce(items, &answers);
+        Ok(answers)
     }
 
     /// Finds the item that the database does not take, so that the others are written.
@@ -165,24 +165,5 @@ impl Commits {
         progress::finish(transaction, now, &sorted.dones, answers).await?;
         record::record(transaction, now, &sorted.records, answers).await?;
         lease::claim(transaction, now, &sorted.claims, answers).await
-    }
-
-    /// Tells those who watch. What was refused is told as well: they look for themselves.
-    fn announce(&self, items: &[Write]) {
-        if !self.changes.are_watched() {
-            return;
-        }
-        let changed: Arc<[OperationId]> = items
-            .iter()
-            .filter_map(|item| match item {
-                Write::Record(record) => Some(record.id),
-                Write::Save(save) => Some(save.id),
-                Write::Done(done) => Some(done.id),
-                Write::Release(_) | Write::Claim(_) | Write::Session(_) => None,
-            })
-            .collect();
-        if !changed.is_empty() {
-            self.changes.announce(changed);
-        }
     }
 }

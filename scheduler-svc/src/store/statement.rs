@@ -34,6 +34,7 @@ pub(super) const RENEW: Statement = statement!("renew");
 pub(super) const GOODBYE: Statement = statement!("goodbye");
 pub(super) const UNDELIVERED: Statement = statement!("undelivered");
 pub(super) const GET: Statement = statement!("get");
+pub(super) const PROGRESS: Statement = statement!("progress");
 pub(super) const ATTEMPTS: Statement = statement!("attempts");
 
 /// Those that read or write a table that grows.
@@ -53,5 +54,6 @@ pub(super) const ALL: &[(&str, Statement)] = &[
     ("undelivered", UNDELIVERED),
     ("supersede", SUPERSEDE),
     ("get", GET),
+    ("progress", PROGRESS),
     ("attempts", ATTEMPTS),
 ];

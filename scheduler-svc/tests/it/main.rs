@@ -6,6 +6,7 @@ mod lease;
 mod reading;
 mod recording;
 mod setting;
+mod watching;
 
 /// Runs each test on SQLite and on PostgreSQL.
 macro_rules! on_both {

@@ -1,19 +1,16 @@
-//! Reading and watching.
+//! Reading.
 
 use binnacle_boot::ids;
 use binnacle_proto::common::v1 as common;
 use binnacle_proto::scheduler::v1;
-use tonic::{Code, Streaming};
+use tonic::Code;
 
-use crate::setting::{A_WHILE, Db, PATIENCE, Scheduler, failure, id_of, spec, spec_of, success};
+use crate::setting::{Db, Scheduler, failure, spec, spec_of, success};
 
 crate::on_both![
     pages_hold_every_operation_once_newest_first,
     filters_combine,
     a_bad_page_is_refused,
-    a_watch_of_one_operation_ends_with_it,
-    a_watch_of_an_unknown_operation_is_refused,
-    a_watch_of_all_shows_every_change,
 ];
 
 async fn list(
@@ -137,100 +134,4 @@ async fn a_bad_page_is_refused(db: Db) {
         let refused = scheduler.client.clone().list_operations(request).await;
         assert_eq!(refused.unwrap_err().code(), Code::InvalidArgument);
     }
-}
-
-async fn a_watch_of_one_operation_ends_with_it(db: Db) {
-    let scheduler = db.start().await;
-    let mut worker = scheduler.worker(10).await;
-    let id = scheduler.record(spec()).await;
-    let request = v1::WatchOperationsRequest { operation_id: id };
-    let watch = scheduler.client.clone().watch_operations(request).await;
-    let mut watch = watch.unwrap().into_inner();
-    let mut phases = Vec::new();
-    let first = watch.message().await.unwrap().unwrap();
-    phases.push(first.operations[0].status.as_ref().unwrap().phase());
-    let grant = worker.grant().await;
-    worker.finish(&grant, success()).await;
-    while let Some(frame) = watch.message().await.unwrap() {
-        phases.push(frame.operations[0].status.as_ref().unwrap().phase());
-    }
-    assert_eq!(phases.first(), Some(&common::Phase::InProgress));
-    assert_eq!(phases.last(), Some(&common::Phase::Succeeded));
-    assert!(phases.is_sorted());
-}
-
-async fn a_watch_of_an_unknown_operation_is_refused(db: Db) {
-    let scheduler = db.start().await;
-    let request = v1::WatchOperationsRequest {
-        operation_id: ids::v7().to_string(),
-    };
-    let refused = scheduler.client.clone().watch_operations(request).await;
-    assert_eq!(refused.unwrap_err().code(), Code::NotFound);
-}
-
-async fn a_watch_of_all_shows_every_change(db: Db) {
-    let scheduler = db.start().await;
-    let mut worker = scheduler.worker(10).await;
-    let request = v1::WatchOperationsRequest::default();
-    let watch = scheduler.client.clone().watch_operations(request).await;
-    let mut watch = watch.unwrap().into_inner();
-    let expected = vec![
-        scheduler.record(spec()).await,
-        scheduler.record(spec()).await,
-    ];
-    for _ in 0..2 {
-        let grant = worker.grant().await;
-        worker.finish(&grant, success()).await;
-    }
-    see_the_end_of(&mut watch, expected).await;
-}
-
-async fn see_the_end_of(
-    watch: &mut Streaming<v1::WatchOperationsResponse>,
-    mut expected: Vec<String>,
-) {
-    while !expected.is_empty() {
-        let frame = watch.message().await.unwrap().unwrap();
-        for operation in frame.operations {
-            if operation.status.as_ref().unwrap().phase() == common::Phase::Succeeded {
-                let id = operation.spec.unwrap().operation_id;
-                expected.retain(|waiting| *waiting != id);
-            }
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_watch_shows_what_other_replicas_change() {
-    let db = Db::postgres();
-    let (here, there) = (db.start().await, db.start().await);
-    let mut worker = there.worker(10).await;
-    let request = v1::WatchOperationsRequest::default();
-    let watch = here.client.clone().watch_operations(request).await;
-    let mut watch = watch.unwrap().into_inner();
-    // Until the other replica knows that somebody watches, a change may be missed; so there are several.
-    let seen = async { watch.message().await.unwrap().unwrap() };
-    let changing = async {
-        loop {
-            there.record(spec()).await;
-            let grant = worker.grant().await;
-            worker.finish(&grant, success()).await;
-            worker.capacity(10).await;
-            tokio::time::sleep(A_WHILE).await;
-        }
-    };
-    tokio::select! {
-        frame = seen => assert!(!frame.operations.is_empty()),
-        () = changing => {}
-        () = tokio::time::sleep(PATIENCE) => panic!("nothing is seen"),
-    }
-    let id = there.record(spec()).await;
-    let request = v1::WatchOperationsRequest {
-        operation_id: id.clone(),
-    };
-    let watch = here.client.clone().watch_operations(request).await;
-    let mut watch = watch.unwrap().into_inner();
-    while id_of(&worker.grant().await) != id {}
-    drop(worker);
-    assert!(watch.message().await.unwrap().is_some());
 }
