@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, Connection as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use url::Url;
 
 use super::process::{Process, Program};
@@ -70,7 +70,8 @@ impl Database {
 
 fn options(url: &Url) -> anyhow::Result<PgConnectOptions> {
     let options = PgConnectOptions::from_str(url.as_str()).context("not a PostgreSQL URL")?;
-    Ok(options.application_name("binnacle-bench"))
+    let options = options.application_name("binnacle-bench");
+    Ok(options.disable_statement_logging())
 }
 
 impl Server {
