@@ -46,7 +46,23 @@ pub(super) struct Server {
     made: Mutex<Vec<String>>,
     next: AtomicU32,
     /// None: it is the user's.
-    process: Option<Process>,
+    own: Option<Own>,
+}
+
+/// A server of our own.
+struct Own {
+    process: Process,
+    directory: PathBuf,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(Own { process, directory }) = self.own.take() {
+            drop(process);
+            // What guards the process has removed what is in it, and itself too where it may.
+            let _ = fs::remove_dir(directory);
+        }
+    }
 }
 
 /// A database of our own on the server.
@@ -121,17 +137,18 @@ impl Server {
             owner,
         })?;
         let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
-        let server = Self::new(url.parse().context("not a URL")?, Some(process));
+        let own = Own { process, directory };
+        let server = Self::new(url.parse().context("not a URL")?, Some(own));
         server.wait(&log).await?;
         Ok(server)
     }
 
-    fn new(url: Url, process: Option<Process>) -> Self {
+    fn new(url: Url, own: Option<Own>) -> Self {
         Self {
             url,
             made: Mutex::default(),
             next: AtomicU32::new(0),
-            process,
+            own,
         }
     }
 
@@ -143,9 +160,9 @@ impl Server {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         while let Err(error) = self.connect().await {
             let has_ended = self
-                .process
+                .own
                 .as_ref()
-                .is_some_and(|process| !process.is_running());
+                .is_some_and(|own| !own.process.is_running());
             if has_ended || tokio::time::Instant::now() > deadline {
                 let said = fs::read_to_string(log).unwrap_or_default();
                 return Err(error.context(format!("PostgreSQL did not start:\n{said}")));
@@ -197,7 +214,7 @@ impl Server {
 
     /// Drops every database that was made and is still there, or is still being made.
     pub(super) async fn clean(&self) -> anyhow::Result<()> {
-        if self.process.is_some() || self.made().is_empty() {
+        if self.own.is_some() || self.made().is_empty() {
             return Ok(());
         }
         tokio::time::sleep(LAST_MOMENT).await;

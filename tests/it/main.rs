@@ -10,6 +10,7 @@ mod asynchronous;
 mod bench;
 mod cli;
 mod compass;
+mod costs;
 mod looking;
 mod nothing_lost;
 mod reflection;
