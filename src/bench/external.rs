@@ -100,12 +100,13 @@ pub(super) struct External {
     /// An address on which nothing listens.
     closed: SocketAddr,
     pub(super) log: Arc<Log>,
-    _lane: Lane,
+    /// Has room for the clients, too: so there is one thread less to be woken.
+    pub(super) lane: Lane,
 }
 
 impl External {
     pub(super) async fn start(addresses: usize) -> anyhow::Result<Self> {
-        let lane = Lane::start("bench-systems")?;
+        let lane = Lane::start("bench-driver")?;
         let log = Arc::new(Log::default());
         let mut bound = Vec::with_capacity(addresses);
         for _ in 0..addresses {
@@ -120,7 +121,7 @@ impl External {
             addresses: bound,
             closed: closed.local_addr().context("no address")?,
             log,
-            _lane: lane,
+            lane,
         })
     }
 

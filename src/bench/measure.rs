@@ -10,7 +10,6 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::driver::{self, Shape, Shared};
-use super::lane::Lane;
 use super::progress::Progress;
 use super::request::Requests;
 use super::stage::Stage;
@@ -117,7 +116,7 @@ pub(super) async fn run(
     };
     let tracker = Arc::new(Tracker::new(window, classes.len()));
     let is_operation = job.requests.kind.is_operation();
-    let lane = Lane::start("bench-clients")?;
+    let lane = &stage.external.lane;
     let mut streams = JoinSet::new();
     if is_operation {
         for scheduler in stage.cluster.addresses("scheduler") {
@@ -133,7 +132,7 @@ pub(super) async fn run(
     }
     let shared = Arc::new(shared);
     let gateways = stage.cluster.addresses("gateway");
-    let working = driver::start((&lane, &gateways), &shared, (clients, shape), window.to).await?;
+    let working = driver::start((lane, &gateways), &shared, (clients, shape), window.to).await?;
     let mut run = Run {
         stage,
         tracker: &tracker,
