@@ -1,4 +1,5 @@
 -- Claims rows that are overdue for sending. $1: at most so many. The next send is 5 s later, doubling to 6 h.
+-- Of the clocks, only one that stands still during a statement lets it go by the index.
 UPDATE outbox o
 SET sends = o.sends + 1,
     send_at = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
@@ -6,7 +7,7 @@ SET sends = o.sends + 1,
 FROM (
     SELECT operation_id
     FROM outbox
-    WHERE send_at <= (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+    WHERE send_at <= (extract(epoch FROM statement_timestamp()) * 1000000)::bigint
     LIMIT $1
     FOR UPDATE SKIP LOCKED
 ) due
