@@ -2,7 +2,8 @@
 //!
 //! Requests go to a channel; one task takes all that is there, has it committed as one
 //! transaction, and only then answers everybody. While a commit runs, the next batch gathers by
-//! itself, so batches grow with the load and a lone request waits for nothing.
+//! itself, so batches grow with the load and a lone request waits for nothing. Before it begins,
+//! tasks that are ready have their turn: what they send goes along.
 //!
 //! What a batch does is a [`Commit`]. An item that fails a check of its own gets its own answer
 //! (`Commit::Answer` may be a `Result`); `Commit::Error` is for the batch as a whole and is told
@@ -148,7 +149,7 @@ impl<C: Commit> Writer<C> {
 async fn run<C: Commit>(mut commit: C, mut queue: mpsc::Receiver<Request<C>>, options: Options) {
     let mut requests = Vec::with_capacity(options.max_batch);
     while queue.recv_many(&mut requests, options.max_batch).await > 0 {
-        linger(&mut queue, &mut requests, options).await;
+        gather(&mut queue, &mut requests, options).await;
         let (items, replies): (Vec<_>, Vec<_>) = requests
             .drain(..)
             .map(|request| (request.item, request.reply))
@@ -157,11 +158,18 @@ async fn run<C: Commit>(mut commit: C, mut queue: mpsc::Receiver<Request<C>>, op
     }
 }
 
-async fn linger<C: Commit>(
+/// Takes what others have to say who are ready to run, and with a linger what comes in that time.
+async fn gather<C: Commit>(
     queue: &mut mpsc::Receiver<Request<C>>,
     requests: &mut Vec<Request<C>>,
     options: Options,
 ) {
+    tokio::task::yield_now().await;
+    while requests.len() < options.max_batch
+        && let Ok(request) = queue.try_recv()
+    {
+        requests.push(request);
+    }
     if options.linger.is_zero() {
         return;
     }
@@ -300,6 +308,8 @@ mod tests {
     async fn what_arrives_during_a_commit_is_the_next_batch() {
         let setting = start(0, Options::default());
         let first = setting.writer.send(1).await.unwrap();
+        // The writer takes it, lets others have their turn, and commits.
+        tokio::task::yield_now().await;
         tokio::task::yield_now().await;
         let rest = send_all(&setting.writer, &[2, 3, 4]).await;
         setting.gate.add_permits(2);

@@ -18,8 +18,8 @@ mod sqlite;
 mod url;
 
 pub use migration::Migration;
-pub use postgres::{begin, is_conflict};
-pub use sqlite::{Sqlite, begin_immediate};
+pub use postgres::{Replanning, begin, is_conflict};
+pub use sqlite::{Sqlite, begin_immediate, or_roll_back};
 use sqlx::{PgPool, SqlitePool};
 pub use url::{DatabaseUrl, InvalidUrl, Server};
 

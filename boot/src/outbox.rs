@@ -87,6 +87,8 @@ impl<T: Send + 'static> Outbox<T> {
                 }
             }
             self.0.filled.notified().await;
+            // Those who are ready to run may have something to add.
+            tokio::task::yield_now().await;
         }
     }
 

@@ -57,6 +57,12 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/sqlite/0002_operations.sql"),
         postgres: include_str!("../migrations/postgres/0002_operations.sql"),
     },
+    Migration {
+        version: 3,
+        name: "write",
+        sqlite: "",
+        postgres: include_str!("../migrations/postgres/0003_write.sql"),
+    },
 ];
 
 /// The gateway's database. Clones share its connections.

@@ -48,12 +48,20 @@ pub use self::error::StartError;
 /// The schema that the service owns.
 pub(crate) const SCHEMA: &str = "scheduler";
 
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "operations",
-    sqlite: include_str!("../migrations/sqlite/0001_operations.sql"),
-    postgres: include_str!("../migrations/postgres/0001_operations.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "operations",
+        sqlite: include_str!("../migrations/sqlite/0001_operations.sql"),
+        postgres: include_str!("../migrations/postgres/0001_operations.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "write",
+        sqlite: "",
+        postgres: include_str!("../migrations/postgres/0002_write.sql"),
+    },
+];
 
 /// For every connection to PostgreSQL. The planner knows nothing about a table that was empty a moment ago;
 /// whatever it thinks of its size, a statement goes by an index.
@@ -116,6 +124,7 @@ impl Store {
             clock: Arc::clone(&clock),
             changes: changes.clone(),
             metrics: Metrics::register(registry).map_err(StartError::Metrics)?,
+            connection: None,
         };
         let options = batch::Options {
             capacity: 8192,
@@ -252,7 +261,7 @@ impl Store {
     ) -> Result<Vec<Operation>, Error> {
         let ids = Column::Ids(ids.into_iter().map(|id| id.0).collect());
         let rows: Vec<OperationRow> =
-            sql::read(&self.database, statement::GET, &[ids], &[]).await?;
+            sql::read(&self.database, statement::GET, &[vec![ids]], &[]).await?;
         self.read_all(rows).await
     }
 
@@ -260,7 +269,7 @@ impl Store {
     pub(crate) async fn progress(&self, ids: Vec<OperationId>) -> Result<Vec<Changed>, Error> {
         let ids = Column::Ids(ids.into_iter().map(|id| id.0).collect());
         let rows: Vec<ProgressRow> =
-            sql::read(&self.database, statement::PROGRESS, &[ids], &[]).await?;
+            sql::read(&self.database, statement::PROGRESS, &[vec![ids]], &[]).await?;
         Ok(rows.into_iter().map(Changed::from).collect())
     }
 

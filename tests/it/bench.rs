@@ -56,7 +56,7 @@ fn a_short_run_measures_both_databases_and_an_operation_costs_no_more_than_it_ma
         "bench",
         "--quick",
         "--seconds",
-        "1",
+        "3",
         "--applications",
         "2000",
         "--json",

@@ -21,6 +21,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait between attempts to connect.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How soon the plans of a kept connection are made again, and how often at last.
+const FIRST_REPLANNING: Duration = Duration::from_millis(500);
+const LONGEST_REPLANNING: Duration = Duration::from_mins(5);
 const OLDEST_VERSION: i32 = 130_000;
 
 pub(super) async fn open(
@@ -188,4 +191,39 @@ pub async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx
 pub fn is_conflict(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(DatabaseError::code);
     code.is_some_and(|code| code == "40001" || code == "40P01")
+}
+
+/// When the plans of a connection that is kept are to be made again.
+///
+/// The planner goes by the size that a table has at the moment, and what it planned while a table was empty may read
+/// all of it ever after. So plans are made again soon after the connection was opened, and then less and less often.
+#[derive(Debug)]
+pub struct Replanning {
+    due: Instant,
+    pause: Duration,
+}
+
+impl Default for Replanning {
+    fn default() -> Self {
+        Self {
+            due: Instant::now() + FIRST_REPLANNING,
+            pause: FIRST_REPLANNING,
+        }
+    }
+}
+
+impl Replanning {
+    /// Lets `connection` forget its plans, if it is time to.
+    pub async fn look(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let now = Instant::now();
+        if now < self.due {
+            return Ok(());
+        }
+        self.pause = (self.pause * 2).min(LONGEST_REPLANNING);
+        self.due = now + self.pause;
+        sqlx::raw_sql("DISCARD PLANS")
+            .execute(connection)
+            .await
+            .map(drop)
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{SqlitePool, Transaction};
+use sqlx::{SqliteConnection, SqlitePool, Transaction};
 
 use super::Error;
 
@@ -113,4 +113,17 @@ pub async fn begin_immediate(
 ) -> Result<Transaction<'static, sqlx::Sqlite>, sqlx::Error> {
     let write = write.clone();
     super::uncancelled(async move { write.begin_with("BEGIN IMMEDIATE").await }).await
+}
+
+/// Passes on what a script gave that begins and commits a transaction by itself; if it failed, ends the transaction
+/// that it may have left open.
+pub async fn or_roll_back<T>(
+    connection: &mut SqliteConnection,
+    result: Result<T, sqlx::Error>,
+) -> Result<T, sqlx::Error> {
+    if result.is_err() {
+        // Fails where there is none, which is as good.
+        let _ = sqlx::raw_sql("ROLLBACK").execute(connection).await;
+    }
+    result
 }

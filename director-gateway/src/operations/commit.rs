@@ -1,15 +1,16 @@
 //! The writer's transaction: what was accepted and what is finalized, together.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use binnacle_boot::{
     batch,
-    database::{self, Database},
+    database::{self, Database, Replanning},
 };
 
 use sqlx::{Postgres, pool::PoolConnection};
+use uuid::Uuid;
 
-use super::{Accepted, Error, Finalization, Finalized, postgres, sqlite};
+use super::{Accepted, Error, Finalization, Finalized, finalize::outcome, postgres, sqlite};
 
 /// Something to write.
 pub(super) enum Entry {
@@ -34,7 +35,7 @@ pub(super) struct Entries {
     database: Database,
     /// The writer's own connection to PostgreSQL, given up after an error: a connection from the pool is looked
     /// at first, which costs a round trip.
-    connection: Option<PoolConnection<Postgres>>,
+    connection: Option<(PoolConnection<Postgres>, Replanning)>,
 }
 
 /// A batch apart: one item per resource and per operation; what comes twice is left to the caller's next try.
@@ -43,13 +44,69 @@ pub(super) struct Batch<'a> {
     pub(super) finalizations: Vec<&'a Finalization>,
 }
 
+impl<'a> Batch<'a> {
+    /// Finalizations that did nothing: applied earlier, or unknown.
+    pub(super) fn unanswered(&self, outcomes: &Outcomes) -> impl Iterator<Item = &'a Finalization> {
+        let items = self.finalizations.iter().copied();
+        items.filter(|item| !outcomes.finalized.contains_key(&item.id))
+    }
+}
+
+/// What was done about an operation.
+#[derive(sqlx::FromRow)]
+pub(super) struct Done {
+    kind: i64,
+    operation: Uuid,
+    succeeded: bool,
+    error: String,
+    detail: String,
+}
+
+const ACCEPTED: i64 = 1;
+const APPLIED: i64 = 2;
+
 /// The answers of a batch.
 #[derive(Default)]
 pub(super) struct Outcomes {
     /// Operations that were accepted.
-    pub(super) accepted: HashSet<uuid::Uuid>,
+    accepted: HashSet<Uuid>,
     /// What became of each finalization.
-    pub(super) finalized: std::collections::HashMap<uuid::Uuid, Finalized>,
+    finalized: HashMap<Uuid, Finalized>,
+}
+
+impl Outcomes {
+    pub(super) fn new(done: Vec<Done>) -> Self {
+        let mut outcomes = Self::default();
+        for row in done {
+            let Done {
+                kind,
+                operation,
+                succeeded,
+                error,
+                detail,
+            } = row;
+            if kind == ACCEPTED {
+                outcomes.accepted.insert(operation);
+                continue;
+            }
+            let outcome = outcome(succeeded, error, detail);
+            let finalized = match kind {
+                APPLIED => Finalized::Applied(outcome),
+                _ => Finalized::ResourceGone(outcome),
+            };
+            outcomes.finalized.insert(operation, finalized);
+        }
+        outcomes
+    }
+
+    /// Adds what receipts say: operation, whether it succeeded, error, detail.
+    pub(super) fn earlier(&mut self, receipts: Vec<(Uuid, bool, String, String)>) {
+        for (id, succeeded, error, detail) in receipts {
+            let outcome = outcome(succeeded, error, detail);
+            self.finalized
+                .insert(id, Finalized::AlreadyApplied(outcome));
+        }
+    }
 }
 
 impl Entries {
@@ -97,12 +154,13 @@ impl batch::Commit for Entries {
         let outcomes = match &self.database {
             Database::Sqlite(sqlite) => sqlite::commit(sqlite, &batch).await?,
             Database::Postgres(pool) => {
-                let mut connection = match self.connection.take() {
-                    Some(connection) => connection,
-                    None => pool.acquire().await?,
+                let (mut connection, mut replanning) = match self.connection.take() {
+                    Some(kept) => kept,
+                    None => (postgres::connect(pool).await?, Replanning::default()),
                 };
+                replanning.look(&mut connection).await?;
                 let outcomes = postgres::commit(&mut connection, &batch).await?;
-                self.connection = Some(connection);
+                self.connection = Some((connection, replanning));
                 outcomes
             }
         };

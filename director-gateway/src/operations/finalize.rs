@@ -3,9 +3,6 @@
 use binnacle_domain::operation::Outcome;
 use uuid::Uuid;
 
-/// What a resource that is no longer there gives an operation that was to change it (contract section 4.3, row 9).
-pub(super) const NOT_FOUND: &str = "Application not found in director";
-
 /// A recorded outcome that is to be applied.
 #[derive(Clone, Debug)]
 pub struct Finalization {

@@ -3,18 +3,31 @@
 mod lease;
 mod progress;
 mod record;
+mod write;
 
 use std::sync::Arc;
 
 use binnacle_boot::{
     batch,
-    database::{self, Database},
+    database::{self, Database, Replanning},
 };
 
-use super::{Error, changes::Changes, clock::Clock, metrics::Metrics, sql::Transaction, statement};
+use super::{
+    Error,
+    changes::Changes,
+    clock::Clock,
+    metrics::Metrics,
+    sql::{self, Transaction},
+    statement,
+};
 pub(crate) use lease::{Claim, ClaimRow, Session};
 pub(crate) use progress::{Done, Release, Save, Saved};
 pub(crate) use record::{Record, Recorded};
+use sqlx::{Postgres, pool::PoolConnection};
+use write::Round;
+
+/// How often a transaction is tried that the database gives up in favour of another.
+const TRIES: u32 = 6;
 
 /// Something to write.
 #[derive(Debug)]
@@ -45,18 +58,18 @@ pub(crate) struct Commits {
     pub(super) clock: Arc<Clock>,
     pub(super) changes: Changes,
     pub(super) metrics: Metrics,
+    /// The writer's own connection to PostgreSQL, given up after an error: a connection from the pool may have to be
+    /// looked at first, which costs a round trip.
+    pub(super) connection: Option<(PoolConnection<Postgres>, Replanning)>,
 }
 
 /// The writes of one kind with their positions in the batch.
 type Positions<'a, T> = Vec<(usize, &'a T)>;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Sorted<'a> {
     sessions: Positions<'a, Session>,
-    saves: Positions<'a, Save>,
-    releases: Positions<'a, Release>,
-    dones: Positions<'a, Done>,
-    records: Positions<'a, Record>,
+    round: Round<'a>,
     claims: Positions<'a, Claim>,
 }
 
@@ -66,15 +79,19 @@ impl<'a> Sorted<'a> {
         for (at, item) in items.iter().enumerate() {
             match item {
                 Write::Session(session) => sorted.sessions.push((at, session)),
-                Write::Save(save) => sorted.saves.push((at, save)),
-                Write::Release(release) => sorted.releases.push((at, release)),
-                Write::Done(done) => sorted.dones.push((at, done)),
-                Write::Record(record) => sorted.records.push((at, record)),
+                Write::Save(save) => sorted.round.saves.push((at, save)),
+                Write::Release(release) => sorted.round.releases.push((at, release)),
+                Write::Done(done) => sorted.round.dones.push((at, done)),
+                Write::Record(record) => sorted.round.records.push((at, record)),
                 Write::Claim(claim) => sorted.claims.push((at, claim)),
             }
         }
         sorted
     }
+}
+
+fn is_conflict(error: &Error) -> bool {
+    matches!(error, Error::Database(source) if database::is_conflict(source))
 }
 
 /// The answers that gather for a batch.
@@ -105,17 +122,28 @@ impl batch::Commit for Commits {
     }
 
     fn is_retryable(&self, error: &Error) -> bool {
-        matches!(error, Error::Database(source) if database::is_conflict(source))
+        is_conflict(error)
     }
 }
 
 impl Commits {
-    async fn commit_together(&self, items: &[Write]) -> Result<Vec<Answer>, Error> {
+    async fn commit_together(&mut self, items: &[Write]) -> Result<Vec<Answer>, Error> {
         let timer = self.metrics.commit_seconds.start_timer();
         let mut answers = Answers(items.iter().map(|_| None).collect());
-        let mut transaction = Transaction::begin(&self.database).await?;
-        self.write(&mut transaction, items, &mut answers).await?;
-        transaction.commit().await?;
+        let sorted = Sorted::new(items);
+        let is_plain = sorted.sessions.is_empty() && sorted.claims.is_empty();
+        let rest = if is_plain && !self.clock.is_stale() {
+            self.write_at_once(sorted.round, &mut answers).await?
+        } else {
+            sorted.round
+        };
+        let sorted = Sorted {
+            round: rest,
+            ..sorted
+        };
+        if !(is_plain && sorted.round.is_empty()) {
+            self.write_in_transaction(&sorted, &mut answers).await?;
+        }
         timer.observe_duration();
         #[expect(
             clippy::cast_precision_loss,
@@ -127,8 +155,59 @@ impl Commits {
         Ok(answers)
     }
 
+    /// Tries again by itself what the database gave up in favour of others, since what was written before stays
+    /// written.
+    async fn write_in_transaction(
+        &self,
+        sorted: &Sorted<'_>,
+        answers: &mut Answers,
+    ) -> Result<(), Error> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let written = async {
+                let mut transaction = Transaction::begin(&self.database).await?;
+                self.write(&mut transaction, sorted.clone(), answers)
+                    .await?;
+                Ok(transaction.commit().await?)
+            };
+            match written.await {
+                Err(error) if tries < TRIES && is_conflict(&error) => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Writes what can be written in one go, and gives back what needs a second look.
+    async fn write_at_once<'a>(
+        &mut self,
+        round: Round<'a>,
+        answers: &mut Answers,
+    ) -> Result<Round<'a>, Error> {
+        let now = self.clock.now();
+        let (first, mut rest) = round.split();
+        let rows = match &self.database {
+            Database::Sqlite(sqlite) => {
+                let mut connection = sqlite.write.acquire().await?;
+                first.write_alone_sqlite(&mut connection, now).await?
+            }
+            Database::Postgres(pool) => {
+                let (mut connection, mut replanning) = match self.connection.take() {
+                    Some(kept) => kept,
+                    None => (sql::connect(pool).await?, Replanning::default()),
+                };
+                replanning.look(&mut connection).await?;
+                let rows = first.write_alone_postgres(&mut connection, now).await?;
+                self.connection = Some((connection, replanning));
+                rows
+            }
+        };
+        rest.append(first.answer(&rows, answers));
+        Ok(rest)
+    }
+
     /// Finds the item that the database does not take, so that the others are written.
-    async fn commit_singly(&self, items: &[Write]) -> Result<Vec<Answer>, Error> {
+    async fn commit_singly(&mut self, items: &[Write]) -> Result<Vec<Answer>, Error> {
         let mut answers = Vec::with_capacity(items.len());
         for item in items {
             match self.commit_together(std::slice::from_ref(item)).await {
@@ -148,7 +227,7 @@ impl Commits {
     async fn write(
         &self,
         transaction: &mut Transaction,
-        items: &[Write],
+        sorted: Sorted<'_>,
         answers: &mut Answers,
     ) -> Result<(), Error> {
         if self.clock.is_stale() {
@@ -158,12 +237,21 @@ impl Commits {
             }
         }
         let now = self.clock.now();
-        let sorted = Sorted::new(items);
-        lease::sessions(transaction, now, &sorted.sessions, answers).await?;
-        progress::save(transaction, now, &sorted.saves, answers).await?;
-        progress::release(transaction, now, &sorted.releases, answers).await?;
-        progress::finish(transaction, now, &sorted.dones, answers).await?;
-        record::record(transaction, now, &sorted.records, answers).await?;
-        lease::claim(transaction, now, &sorted.claims, answers).await
+        let Sorted {
+            sessions,
+            mut round,
+            claims,
+        } = sorted;
+        lease::sessions(transaction, now, &sessions, answers).await?;
+        while !round.is_empty() {
+            let (first, rest) = round.split();
+            let rows = first.write(transaction, now).await?;
+            let missed = first.answer(&rows, answers);
+            progress::recognise(transaction, &missed.saves, answers).await?;
+            progress::finished_before(transaction, &missed.dones, answers).await?;
+            record::judge(transaction, now, &missed.records, answers).await?;
+            round = rest;
+        }
+        lease::claim(transaction, now, &claims, answers).await
     }
 }

@@ -1,6 +1,8 @@
 //! How the databases go about the statements: by an index, whether the tables are empty or full.
 
-use binnacle_boot::database::{Database, DatabaseUrl, Options};
+use std::time::Duration;
+
+use binnacle_boot::database::{Database, DatabaseUrl, Options, Replanning};
 use binnacle_test_support::{Postgres, Scratch, scratch};
 use sqlx::{AssertSqlSafe, PgPool, Row as _, SqlitePool};
 use uuid::Uuid;
@@ -109,7 +111,7 @@ async fn on_sqlite_no_statement_reads_a_whole_table() {
 }
 
 async fn postgres_plan(pool: &PgPool, sql: &str) -> Vec<String> {
-    let count = (1..=20)
+    let count = (1..=40)
         .rev()
         .find(|n| sql.contains(&format!("${n}")))
         .unwrap();
@@ -164,4 +166,86 @@ async fn on_postgres_no_statement_reads_a_whole_table() {
         .await
         .unwrap();
     check_postgres(pool).await;
+}
+
+/// A batch that saves one operation and records another, in the words of SQL.
+fn batch(saved: Uuid) -> String {
+    const COUNT: usize = 40;
+    let mut values = vec!["'{}'".to_owned(); COUNT];
+    let mut set = |at: usize, value: &str| values[at] = format!("'{{{value}}}'");
+    for (at, value) in [&saved.to_string(), "1", "1", "[]", "null", "null"]
+        .into_iter()
+        .enumerate()
+    {
+        set(at, value);
+    }
+    let (id, other) = (Uuid::from_u128(7).to_string(), Uuid::max().to_string());
+    let record = [
+        &*id,
+        &other,
+        "application",
+        &id,
+        "1",
+        "x",
+        "[]",
+        "0",
+        &other,
+        "1",
+    ];
+    for (at, value) in record.into_iter().enumerate() {
+        set(29 + at, value);
+    }
+    values[COUNT - 1] = "1".to_owned();
+    format!("SELECT * FROM write_operations({})", values.join(", "))
+}
+
+/// Pages that the statement looks at.
+async fn pages(connection: &mut sqlx::PgConnection, sql: &str) -> i64 {
+    let explain = AssertSqlSafe(format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}"));
+    let row = sqlx::raw_sql(explain).fetch_one(connection).await.unwrap();
+    let plan: serde_json::Value = serde_json::from_str(row.try_get_unchecked(0).unwrap()).unwrap();
+    let count = |name: &str| plan[0]["Plan"][name].as_i64().unwrap();
+    count("Shared Hit Blocks") + count("Shared Read Blocks")
+}
+
+#[tokio::test]
+async fn on_postgres_a_batch_looks_at_few_pages_however_full_the_tables_became() {
+    let url = Postgres::shared().create_database();
+    let database = open(url.parse().unwrap()).await;
+    let pool = database.postgres().unwrap();
+    let mut connection = super::sql::connect(pool).await.unwrap();
+    // The first plans are those for empty tables.
+    sqlx::raw_sql("VACUUM ANALYZE")
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    pages(&mut connection, &batch(Uuid::nil())).await;
+    let saved = Uuid::from_u128(1);
+    let fill = format!(
+        "DELETE FROM operation;
+         INSERT INTO operation
+         SELECT lpad(to_hex(n), 32, '0')::uuid, gen_random_uuid(), 'application', gen_random_uuid(), n % 10, '{{}}',
+            '[]', NULL, 1, 1, '00000000-0000-0000-0000-000000000000', 0, n, n, n
+         FROM generate_series(1, {ROWS}) AS n WHERE n <> 7;
+         INSERT INTO operation_done
+         SELECT gen_random_uuid(), gen_random_uuid(), 'application', gen_random_uuid(), '{{}}', '[]', '', true, 1, 1,
+            n, n FROM generate_series(1, {ROWS}) AS n;"
+    );
+    sqlx::raw_sql(AssertSqlSafe(fill))
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    let mut replanning = Replanning::default();
+    let small = async {
+        loop {
+            replanning.look(&mut connection).await.unwrap();
+            if pages(&mut connection, &batch(saved)).await < 100 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let deadline = Duration::from_secs(20);
+    let ended = tokio::time::timeout(deadline, small).await;
+    ended.expect("whole tables are read for good");
 }

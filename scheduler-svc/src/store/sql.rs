@@ -1,14 +1,18 @@
 //! Statements that take arrays, on either database.
 //!
-//! PostgreSQL is given one array per column, SQLite one JSON array of rows. Scalars follow.
+//! PostgreSQL is given one array per column, SQLite one JSON array of rows per table. Scalars follow.
 
 use binnacle_boot::database::{self, Database};
 use sqlx::{
-    FromRow, PgConnection, Postgres, Sqlite, SqliteConnection, postgres::PgRow, sqlite::SqliteRow,
+    FromRow, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, pool::PoolConnection,
+    postgres::PgRow, sqlite::SqliteRow,
 };
 use uuid::Uuid;
 
 use super::statement::Statement;
+
+/// Columns of as many rows each.
+pub(super) type Table<'a> = Vec<Column<'a>>;
 
 /// One column of the rows that a statement is given.
 pub(super) enum Column<'a> {
@@ -62,48 +66,69 @@ impl Transaction {
     pub(super) async fn run<T: Row>(
         &mut self,
         statement: Statement,
-        columns: &[Column<'_>],
+        tables: &[Table<'_>],
         values: &[Value<'_>],
     ) -> Result<Vec<T>, sqlx::Error> {
         match self {
             Self::Sqlite(transaction) => {
-                run_sqlite(transaction, statement.sqlite, columns, values).await
+                run_sqlite(transaction, statement.sqlite, tables, values).await
             }
             Self::Postgres(transaction) => {
-                run_postgres(transaction, statement.postgres, columns, values).await
+                run_postgres(transaction, statement.postgres, tables, values).await
             }
         }
     }
+}
+
+/// A connection to keep for the writer, whose statement is not worth planning for each batch.
+pub(super) async fn connect(pool: &PgPool) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    sqlx::raw_sql("SET plan_cache_mode = force_generic_plan")
+        .execute(&mut *connection)
+        .await?;
+    Ok(connection)
 }
 
 /// Runs a statement that only reads.
 pub(super) async fn read<T: Row>(
     database: &Database,
     statement: Statement,
-    columns: &[Column<'_>],
+    tables: &[Table<'_>],
     values: &[Value<'_>],
 ) -> Result<Vec<T>, sqlx::Error> {
     match database {
         Database::Sqlite(sqlite) => {
             let mut connection = sqlite.read.acquire().await?;
-            run_sqlite(&mut connection, statement.sqlite, columns, values).await
+            run_sqlite(&mut connection, statement.sqlite, tables, values).await
         }
         Database::Postgres(pool) => {
             let mut connection = pool.acquire().await?;
-            run_postgres(&mut connection, statement.postgres, columns, values).await
+            run_postgres(&mut connection, statement.postgres, tables, values).await
         }
     }
+}
+
+/// Runs the statements of `sql` as a transaction of their own: to SQLite's thread and back is once as far as a
+/// thread has to be woken.
+pub(super) async fn run_alone_sqlite<T: Row>(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+    tables: &[Table<'_>],
+    values: &[Value<'_>],
+) -> Result<Vec<T>, sqlx::Error> {
+    let result = run_sqlite(connection, sql, tables, values).await;
+    database::or_roll_back(connection, result).await
 }
 
 async fn run_sqlite<T: Row>(
     connection: &mut SqliteConnection,
     sql: &'static str,
-    columns: &[Column<'_>],
+    tables: &[Table<'_>],
     values: &[Value<'_>],
 ) -> Result<Vec<T>, sqlx::Error> {
     let mut query = sqlx::query_as::<_, T>(sql);
-    if !columns.is_empty() {
-        query = query.bind(rows_as_json(columns));
+    for table in tables {
+        query = query.bind(rows_as_json(table));
     }
     for value in values {
         query = match *value {
@@ -115,14 +140,14 @@ async fn run_sqlite<T: Row>(
     query.fetch_all(connection).await
 }
 
-async fn run_postgres<T: Row>(
+pub(super) async fn run_postgres<T: Row>(
     connection: &mut PgConnection,
     sql: &'static str,
-    columns: &[Column<'_>],
+    tables: &[Table<'_>],
     values: &[Value<'_>],
 ) -> Result<Vec<T>, sqlx::Error> {
     let mut query = sqlx::query_as::<_, T>(sql);
-    for column in columns {
+    for column in tables.iter().flatten() {
         query = match column {
             Column::Ids(ids) => query.bind(ids),
             Column::Numbers(numbers) => query.bind(numbers),

@@ -76,7 +76,7 @@ pub(super) async fn claim(
         let rows: Vec<ClaimRow> = transaction
             .run(
                 statement::CLAIM,
-                &[Column::Numbers(excluded.clone())],
+                &[vec![Column::Numbers(excluded.clone())]],
                 &[
                     Value::Id(*session),
                     Value::Number(now),
@@ -108,7 +108,7 @@ pub(super) async fn sessions(
                 let rows: Vec<(Uuid,)> = transaction
                     .run(
                         statement::RENEW,
-                        &[Column::Ids(vec![*session])],
+                        &[vec![Column::Ids(vec![*session])]],
                         &[Value::Number(now), Value::Number(now + lease)],
                     )
                     .await?;
@@ -117,7 +117,7 @@ pub(super) async fn sessions(
             Session::Goodbye { session } => {
                 let sessions = Column::Ids(vec![*session]);
                 let none: Vec<(Uuid,)> = transaction
-                    .run(statement::GOODBYE, &[sessions], &[])
+                    .run(statement::GOODBYE, &[vec![sessions]], &[])
                     .await?;
                 drop(none);
                 false
@@ -172,9 +172,9 @@ async fn undelivered(
     held: &[Uuid],
     values: &[Value<'_>],
 ) -> Result<(), Error> {
-    let columns = [Column::Ids(held.to_vec())];
+    let held = vec![Column::Ids(held.to_vec())];
     let rows: Vec<(Uuid,)> = transaction
-        .run(statement::UNDELIVERED, &columns, values)
+        .run(statement::UNDELIVERED, &[held], values)
         .await?;
     let freed: HashSet<Uuid> = rows.into_iter().map(|(id,)| id).collect();
     if !freed.is_empty() {

@@ -1,6 +1,6 @@
 //! What becomes of operations that a worker drives.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 
 use binnacle_domain::operation::{Attempt, OperationId};
 use uuid::Uuid;
@@ -8,9 +8,8 @@ use uuid::Uuid;
 use super::{Answer, Answers, Positions};
 use crate::store::{
     Error,
-    sql::{Column, Transaction, Value},
+    sql::{Column, Transaction},
     statement,
-    stored::{kind_name, result_name},
 };
 
 /// Progress to save.
@@ -67,117 +66,8 @@ struct Stored {
     outcome: Option<String>,
 }
 
-pub(super) async fn save(
-    transaction: &mut Transaction,
-    now: i64,
-    saves: &Positions<'_, Save>,
-    answers: &mut Answers,
-) -> Result<(), Error> {
-    for round in rounds(saves, |save| save.id) {
-        let versions = update(transaction, now, &round).await?;
-        let (written, missed): (Vec<_>, Vec<_>) = round
-            .into_iter()
-            .partition(|(_, save)| versions.contains_key(&save.id.0));
-        ledger(transaction, &written).await?;
-        for (at, save) in written {
-            let version = versions.get(&save.id.0).copied().unwrap_or_default();
-            answers.set(at, Answer::Saved(Saved::At(version)));
-        }
-        recognise(transaction, &missed, answers).await?;
-    }
-    Ok(())
-}
-
-/// One statement writes a row once, so that of several items about one operation each has a round of its own.
-fn rounds<'a, T>(
-    items: &Positions<'a, T>,
-    id: impl Fn(&T) -> OperationId,
-) -> Vec<Positions<'a, T>> {
-    let mut rounds = Vec::new();
-    let mut rest = items.clone();
-    rest.sort_by_key(|(_, item)| id(item));
-    while !rest.is_empty() {
-        let mut seen = HashSet::new();
-        let (round, later) = rest
-            .into_iter()
-            .partition(|(_, item)| seen.insert(id(item)));
-        rounds.push(round);
-        rest = later;
-    }
-    rounds
-}
-
-async fn update(
-    transaction: &mut Transaction,
-    now: i64,
-    saves: &Positions<'_, Save>,
-) -> Result<HashMap<Uuid, i64>, Error> {
-    let each = || saves.iter().map(|(_, save)| *save);
-    let columns = [
-        Column::Ids(each().map(|s| s.id.0).collect()),
-        Column::Numbers(each().map(|s| s.epoch).collect()),
-        Column::Numbers(each().map(|s| s.version).collect()),
-        Column::Texts(each().map(|s| s.webhooks.as_str()).collect()),
-        Column::MaybeTexts(each().map(|s| s.outcome.as_deref()).collect()),
-        Column::MaybeNumbers(each().map(|s| s.release_for).collect()),
-    ];
-    let rows: Vec<(Uuid, i64)> = transaction
-        .run(statement::SAVE, &columns, &[Value::Number(now)])
-        .await?;
-    Ok(rows.into_iter().collect())
-}
-
-async fn ledger(transaction: &mut Transaction, saves: &Positions<'_, Save>) -> Result<(), Error> {
-    // One statement writes a row once: of a run that is told twice, the longer.
-    let mut longest: BTreeMap<(Uuid, Uuid, u32), &Attempt> = BTreeMap::new();
-    for (_, save) in saves {
-        for attempt in &save.attempts {
-            let key = (save.id.0, attempt.webhook_id, attempt.number);
-            let row = longest.entry(key).or_insert(attempt);
-            if row.count < attempt.count {
-                *row = attempt;
-            }
-        }
-    }
-    if longest.is_empty() {
-        return Ok(());
-    }
-    let rows: Vec<(Uuid, &Attempt)> = longest
-        .into_iter()
-        .map(|((id, ..), attempt)| (id, attempt))
-        .collect();
-    let each = || rows.iter().map(|(_, attempt)| *attempt);
-    let exchange = || each().map(|attempt| &attempt.exchange);
-    let columns = [
-        Column::Ids(rows.iter().map(|(id, _)| *id).collect()),
-        Column::Ids(each().map(|a| a.webhook_id).collect()),
-        Column::Numbers(each().map(|a| i64::from(a.number)).collect()),
-        Column::Numbers(each().map(|a| i64::from(a.count)).collect()),
-        Column::Texts(each().map(|a| kind_name(a.kind)).collect()),
-        Column::Texts(each().map(|a| result_name(a.result)).collect()),
-        Column::Numbers(
-            exchange()
-                .map(|e| e.started_at.timestamp_micros())
-                .collect(),
-        ),
-        Column::Numbers(exchange().map(|e| e.ended_at.timestamp_micros()).collect()),
-        Column::MaybeNumbers(exchange().map(|e| e.status_code.map(i64::from)).collect()),
-        Column::Texts(exchange().map(|e| e.request.as_str()).collect()),
-        Column::Texts(exchange().map(|e| e.response.as_str()).collect()),
-        Column::Texts(each().map(|a| a.error.as_str()).collect()),
-        Column::MaybeNumbers(
-            each()
-                .map(|a| a.next_attempt_at.map(|at| at.timestamp_micros()))
-                .collect(),
-        ),
-    ];
-    let none: Vec<(i64,)> = transaction.run(statement::LEDGER, &columns, &[]).await?;
-    drop(none);
-    Ok(())
-}
-
 /// A report whose answer was lost comes again: what it says is what is stored, one version on.
-async fn recognise(
+pub(super) async fn recognise(
     transaction: &mut Transaction,
     missed: &Positions<'_, Save>,
     answers: &mut Answers,
@@ -186,7 +76,7 @@ async fn recognise(
         return Ok(());
     }
     let ids = Column::Ids(missed.iter().map(|(_, save)| save.id.0).collect());
-    let rows: Vec<Stored> = transaction.run(statement::SAVED, &[ids], &[]).await?;
+    let rows: Vec<Stored> = transaction.run(statement::SAVED, &[vec![ids]], &[]).await?;
     let stored: HashMap<Uuid, Stored> = rows.into_iter().map(|row| (row.id, row)).collect();
     for (at, save) in missed {
         let same = stored.get(&save.id.0).filter(|row| {
@@ -201,99 +91,8 @@ async fn recognise(
     Ok(())
 }
 
-pub(super) async fn release(
-    transaction: &mut Transaction,
-    now: i64,
-    releases: &Positions<'_, Release>,
-    answers: &mut Answers,
-) -> Result<(), Error> {
-    for round in rounds(releases, |release| release.id) {
-        let each = || round.iter().map(|(_, release)| *release);
-        let holder = |release: &Release| {
-            if release.is_orphaned {
-                Uuid::max()
-            } else {
-                Uuid::nil()
-            }
-        };
-        let columns = [
-            Column::Ids(each().map(|r| r.id.0).collect()),
-            Column::Numbers(each().map(|r| r.epoch).collect()),
-            Column::Ids(each().map(holder).collect()),
-            Column::Numbers(each().map(|r| r.retry_in).collect()),
-        ];
-        let rows: Vec<(Uuid, i64)> = transaction
-            .run(statement::RELEASE, &columns, &[Value::Number(now)])
-            .await?;
-        let versions: HashMap<Uuid, i64> = rows.into_iter().collect();
-        for (at, release) in round {
-            let version = versions.get(&release.id.0);
-            let saved = version.map_or(Saved::Stale, |version| Saved::At(*version));
-            answers.set(at, Answer::Saved(saved));
-        }
-    }
-    Ok(())
-}
-
-/// The end of an operation.
-pub(super) struct Ending {
-    pub(super) id: OperationId,
-    pub(super) epoch: i64,
-    /// The stored form, where it differs from the recorded one.
-    pub(super) outcome: Option<String>,
-    /// It may end without a recorded outcome, and its holder is to find out.
-    pub(super) is_closing: bool,
-}
-
-/// Moves operations into the history and gives the versions of those that it moved.
-pub(super) async fn end(
-    transaction: &mut Transaction,
-    now: i64,
-    endings: &[Ending],
-) -> Result<HashMap<Uuid, i64>, Error> {
-    let columns = [
-        Column::Ids(endings.iter().map(|e| e.id.0).collect()),
-        Column::Numbers(endings.iter().map(|e| e.epoch).collect()),
-        Column::MaybeTexts(endings.iter().map(|e| e.outcome.as_deref()).collect()),
-        Column::Numbers(endings.iter().map(|e| i64::from(e.is_closing)).collect()),
-    ];
-    let rows: Vec<(Uuid, i64)> = transaction
-        .run(statement::DONE, &columns, &[Value::Number(now)])
-        .await?;
-    Ok(rows.into_iter().collect())
-}
-
-pub(super) async fn finish(
-    transaction: &mut Transaction,
-    now: i64,
-    dones: &Positions<'_, Done>,
-    answers: &mut Answers,
-) -> Result<(), Error> {
-    for round in rounds(dones, |done| done.id) {
-        let endings: Vec<Ending> = round
-            .iter()
-            .map(|(_, done)| Ending {
-                id: done.id,
-                epoch: done.epoch,
-                outcome: done.outcome.clone(),
-                is_closing: false,
-            })
-            .collect();
-        let versions = end(transaction, now, &endings).await?;
-        let (ended, missed): (Vec<_>, Vec<_>) = round
-            .into_iter()
-            .partition(|(_, done)| versions.contains_key(&done.id.0));
-        for (at, done) in ended {
-            let version = versions.get(&done.id.0).copied().unwrap_or_default();
-            answers.set(at, Answer::Saved(Saved::At(version)));
-        }
-        finished_before(transaction, &missed, answers).await?;
-    }
-    Ok(())
-}
-
 /// A done whose answer was lost comes again.
-async fn finished_before(
+pub(super) async fn finished_before(
     transaction: &mut Transaction,
     missed: &Positions<'_, Done>,
     answers: &mut Answers,
@@ -302,7 +101,9 @@ async fn finished_before(
         return Ok(());
     }
     let ids = Column::Ids(missed.iter().map(|(_, done)| done.id.0).collect());
-    let rows: Vec<(Uuid, i64, i64)> = transaction.run(statement::FINISHED, &[ids], &[]).await?;
+    let rows: Vec<(Uuid, i64, i64)> = transaction
+        .run(statement::FINISHED, &[vec![ids]], &[])
+        .await?;
     let finished: HashMap<Uuid, (i64, i64)> = rows
         .into_iter()
         .map(|(id, epoch, version)| (id, (epoch, version)))

@@ -1,13 +1,13 @@
 //! New operations.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use binnacle_domain::operation::{OperationId, Outcome, Resource};
 use uuid::Uuid;
 
 use super::{
     Answer, Answers, Positions,
-    progress::{self, Ending},
+    write::{Closing, Ending},
 };
 use crate::store::{
     Error,
@@ -57,96 +57,31 @@ struct Found {
     outcome: Option<String>,
 }
 
-pub(super) async fn record(
+/// Answers what was not inserted. Where the operation in its way is one that the registry has finished while we have
+/// it open, that one is closed first: its epoch moves on, so that whoever drives it finds out.
+pub(super) async fn judge(
     transaction: &mut Transaction,
     now: i64,
-    records: &Positions<'_, Record>,
-    answers: &mut Answers,
-) -> Result<(), Error> {
-    if records.is_empty() {
-        return Ok(());
-    }
-    let mut pending = records.clone();
-    // Every replica takes the locks of the unique index in one order.
-    pending.sort_by_key(|(_, record)| record.resource.id);
-    let (mut inserted, missed) = insert(transaction, pending).await?;
-    let (known, closable) = judge(transaction, &missed, answers).await?;
-    if !closable.is_empty() {
-        close(transaction, now, &closable, &known).await?;
-        let again = missed
-            .into_iter()
-            .filter(|(_, record)| closable.contains_key(&record.id))
-            .collect();
-        let (late, refused) = insert(transaction, again).await?;
-        inserted.extend(late);
-        for (at, _) in refused {
-            answers.set(at, Answer::Recorded(Recorded::Retry));
-        }
-    }
-    let retracted = retract(transaction, &inserted).await?;
-    for (at, record) in inserted {
-        let answer = if retracted.contains(&record.id.0) {
-            Recorded::Retry
-        } else {
-            Recorded::New
-        };
-        answers.set(at, Answer::Recorded(answer));
-    }
-    Ok(())
-}
-
-/// Those that were inserted, and the others.
-async fn insert<'a>(
-    transaction: &mut Transaction,
-    records: Positions<'a, Record>,
-) -> Result<(Positions<'a, Record>, Positions<'a, Record>), Error> {
-    let each = || records.iter().map(|(_, record)| *record);
-    let columns = [
-        Column::Ids(each().map(|r| r.id.0).collect()),
-        Column::Ids(each().map(|r| r.tenant).collect()),
-        Column::Texts(each().map(|r| r.resource.kind.as_str()).collect()),
-        Column::Ids(each().map(|r| r.resource.id).collect()),
-        Column::Numbers(each().map(|r| r.destination).collect()),
-        Column::Texts(each().map(|r| r.spec.as_str()).collect()),
-        Column::Texts(each().map(|r| r.webhooks.as_str()).collect()),
-        Column::Numbers(each().map(|r| i64::from(r.holder.is_some())).collect()),
-        Column::Ids(each().map(|r| r.holder.unwrap_or_default()).collect()),
-        Column::Numbers(each().map(|r| r.now).collect()),
-    ];
-    let rows: Vec<(Uuid,)> = transaction.run(statement::RECORD, &columns, &[]).await?;
-    let mut new: HashSet<Uuid> = rows.into_iter().map(|(id,)| id).collect();
-    // Taken out, so that of a repeat in one batch only the first is new.
-    Ok(records
-        .into_iter()
-        .partition(|(_, record)| new.remove(&record.id.0)))
-}
-
-/// Answers what was not inserted, but for those whose predecessor can be closed: these are returned with the
-/// epochs that their predecessors have.
-async fn judge(
-    transaction: &mut Transaction,
     missed: &Positions<'_, Record>,
     answers: &mut Answers,
-) -> Result<
-    (
-        HashMap<OperationId, i64>,
-        HashMap<OperationId, (OperationId, Outcome)>,
-    ),
-    Error,
-> {
-    let mut epochs = HashMap::new();
-    let mut closable = HashMap::new();
+) -> Result<(), Error> {
     if missed.is_empty() {
-        return Ok((epochs, closable));
+        return Ok(());
     }
     let found = find(transaction, missed).await?;
+    let mut closing = Closing::default();
     for (at, record) in missed {
         let answer = match found.get(&record.id.0) {
             None => Recorded::Retry,
             Some(found) if found.other != record.id.0 => match &record.previous {
                 Some((previous, outcome)) if previous.0 == found.other => {
-                    epochs.insert(*previous, found.epoch);
-                    closable.insert(record.id, (*previous, outcome.clone()));
+                    tracing::warn!(operation.id = %previous, "closed by its successor, from the registry's receipt");
+                    closing.endings.push(Ending {
+                        id: *previous,
+                        epoch: found.epoch,
+                        outcome: Some(stored::json(outcome)),
+                    });
+                    closing.records.push((*at, *record));
                     continue;
                 }
                 _ => Recorded::Conflict(OperationId(found.other)),
@@ -160,7 +95,7 @@ async fn judge(
         };
         answers.set(*at, Answer::Recorded(answer));
     }
-    Ok((epochs, closable))
+    closing.write(transaction, now, answers).await
 }
 
 /// What there is of each: itself, or else the operation that is in its way.
@@ -169,13 +104,13 @@ async fn find(
     missed: &Positions<'_, Record>,
 ) -> Result<HashMap<Uuid, Found>, Error> {
     let each = || missed.iter().map(|(_, record)| *record);
-    let columns = [
+    let columns = vec![
         Column::Ids(each().map(|r| r.id.0).collect()),
         Column::Ids(each().map(|r| r.tenant).collect()),
         Column::Texts(each().map(|r| r.resource.kind.as_str()).collect()),
         Column::Ids(each().map(|r| r.resource.id).collect()),
     ];
-    let rows: Vec<Found> = transaction.run(statement::FIND, &columns, &[]).await?;
+    let rows: Vec<Found> = transaction.run(statement::FIND, &[columns], &[]).await?;
     let mut found: HashMap<Uuid, Found> = HashMap::new();
     for row in rows {
         let is_itself = row.asked == row.other;
@@ -184,42 +119,4 @@ async fn find(
         }
     }
     Ok(found)
-}
-
-/// Closes operations that the registry has finished while we have them open. Their epochs move on, so that
-/// whoever drives them finds out.
-async fn close(
-    transaction: &mut Transaction,
-    now: i64,
-    closable: &HashMap<OperationId, (OperationId, Outcome)>,
-    epochs: &HashMap<OperationId, i64>,
-) -> Result<(), Error> {
-    let endings: Vec<Ending> = closable
-        .values()
-        .filter_map(|(previous, outcome)| {
-            Some(Ending {
-                id: *previous,
-                epoch: *epochs.get(previous)?,
-                outcome: Some(stored::json(outcome)),
-                is_closing: true,
-            })
-        })
-        .collect();
-    for ending in &endings {
-        tracing::warn!(operation.id = %ending.id, "closed by its successor, from the registry's receipt");
-    }
-    progress::end(transaction, now, &endings).await.map(drop)
-}
-
-/// Takes back what another replica has finished since the insert looked: a repeat that came at that moment.
-async fn retract(
-    transaction: &mut Transaction,
-    inserted: &Positions<'_, Record>,
-) -> Result<HashSet<Uuid>, Error> {
-    if matches!(transaction, Transaction::Sqlite(_)) || inserted.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let ids = Column::Ids(inserted.iter().map(|(_, record)| record.id.0).collect());
-    let rows: Vec<(Uuid,)> = transaction.run(statement::RETRACT, &[ids], &[]).await?;
-    Ok(rows.into_iter().map(|(id,)| id).collect())
 }
