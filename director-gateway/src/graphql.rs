@@ -93,8 +93,7 @@ pub fn schema(registry: Registry, operations: Operations, options: Options) -> G
         .data(operations)
         .data(options)
         .data(loader)
-        .extension(document::Documents::of(&sdl()))
-        .extension(presenter::Present)
+        .extension(presenter::Present(document::Documents::of(&sdl())))
         .finish()
 }
 

@@ -10,11 +10,17 @@
 //! *Invariant*: the guard knows GraphQL documents and no schema.
 
 mod cost;
+mod known;
 mod scan;
+
+use std::sync::Arc;
 
 use async_graphql::parser::types::ExecutableDocument;
 use async_graphql::parser::{self, parse_query};
 use async_graphql::{ErrorExtensionValues, Pos, ServerError};
+
+use self::cost::Measured;
+use self::known::Known;
 
 /// Names, values and punctuation of a document. A text of any length is one.
 const TOKENS: usize = 20_000;
@@ -38,12 +44,14 @@ const INTROSPECTION_LISTS: usize = 2;
 /// Bytes of variables once each is put where it is used.
 const VARIABLES: usize = 64 * 1024 * 1024;
 
-/// A document that may be executed.
+/// A document that may be executed, as far as it depends on the document alone.
 #[derive(Debug)]
-pub struct Admitted {
-    pub document: ExecutableDocument,
-    /// How many nodes were looked at, for the test of the guard's own cost.
-    pub visited: usize,
+struct Admitted {
+    document: ExecutableDocument,
+    /// In how many places it uses variables.
+    variables: u64,
+    /// How many nodes were looked at.
+    visited: usize,
 }
 
 /// Why a document is not executed.
@@ -109,25 +117,47 @@ impl From<Refusal> for ServerError {
     }
 }
 
-/// Parses a document and lets it pass if what it expands to is within the limits.
-///
-/// `largest_variable` is about the size of the request's largest variable in memory: the library
-/// copies it to every place that it is used in.
-pub fn admit(source: &str, largest_variable: usize) -> Result<Admitted, Refusal> {
+/// Lets documents pass, and remembers some of them.
+#[derive(Debug, Default)]
+pub struct Guard(Known);
+
+impl Guard {
+    /// Parses a document and lets it pass if what it expands to is within the limits.
+    ///
+    /// `largest_variable` is about the size of the request's largest variable in memory: the library
+    /// copies it to every place that it is used in.
+    pub fn admit(
+        &self,
+        source: &str,
+        largest_variable: usize,
+    ) -> Result<ExecutableDocument, Refusal> {
+        let admitted = if let Some(known) = self.0.get(source) {
+            known
+        } else {
+            let admitted = Arc::new(admit(source)?);
+            self.0.keep(source, &admitted);
+            admitted
+        };
+        let variables = usize::try_from(admitted.variables).unwrap_or(usize::MAX);
+        if variables.saturating_mul(largest_variable) > VARIABLES {
+            return Err(Refusal::new(
+                Code::TooComplex,
+                "the document uses a large variable in too many places",
+                None,
+            ));
+        }
+        Ok(Arc::try_unwrap(admitted).map_or_else(|kept| kept.document.clone(), |own| own.document))
+    }
+}
+
+fn admit(source: &str) -> Result<Admitted, Refusal> {
     let source = scan::scan(source)?;
     let document = parse_query(source.as_ref()).map_err(|error| syntax(&error))?;
-    let measured = cost::measure(&document)?;
-    let variables = usize::try_from(measured.variables).unwrap_or(usize::MAX);
-    if variables.saturating_mul(largest_variable) > VARIABLES {
-        return Err(Refusal::new(
-            Code::TooComplex,
-            "the document uses a large variable in too many places",
-            None,
-        ));
-    }
+    let Measured { variables, visited } = cost::measure(&document)?;
     Ok(Admitted {
         document,
-        visited: measured.visited,
+        variables,
+        visited,
     })
 }
 
@@ -155,22 +185,20 @@ mod tests {
     use super::*;
 
     fn code(source: &str) -> Code {
-        admit(source, 0).unwrap_err().code
+        admit(source).unwrap_err().code
     }
 
     #[test]
     fn a_plain_document_passes() {
-        let admitted = admit(
-            "query Q($id: ID!) { a: thing(id: $id) { ...F } } fragment F on T { b }",
-            10,
-        );
+        let admitted =
+            admit("query Q($id: ID!) { a: thing(id: $id) { ...F } } fragment F on T { b }");
         assert_eq!(admitted.unwrap().visited, 5);
     }
 
     #[test]
     fn a_syntax_error_says_where_without_repeating_the_document() {
         let long = format!("{{ thing(text: \"{}\") {{ ? }} }}", "x".repeat(100_000));
-        let refusal = admit(&long, 0).unwrap_err();
+        let refusal = admit(&long).unwrap_err();
         assert_eq!(refusal.code, Code::ParseFailed);
         assert_eq!(refusal.positions.len(), 1);
         assert!(refusal.message.len() < 200, "{}", refusal.message);
@@ -179,8 +207,8 @@ mod tests {
 
     #[test]
     fn empty_parentheses_are_ignored_and_positions_stay_right() {
-        admit("{ viewer ( ) { id(\n# none\n) @include() } }", 0).unwrap();
-        let refusal = admit("{ viewer() { ? } }", 0).unwrap_err();
+        admit("{ viewer ( ) { id(\n# none\n) @include() } }").unwrap();
+        let refusal = admit("{ viewer() { ? } }").unwrap_err();
         assert_eq!(
             refusal.positions,
             [Pos {
@@ -192,10 +220,7 @@ mod tests {
 
     #[test]
     fn parentheses_in_texts_and_comments_are_left_alone() {
-        let admitted = admit(
-            "{ a(x: \"f()\", y: \"\"\"g() \\\"\"\" h()\"\"\") # i() \"\n { b } }",
-            0,
-        );
+        let admitted = admit("{ a(x: \"f()\", y: \"\"\"g() \\\"\"\" h()\"\"\") # i() \"\n { b } }");
         let printed = format!("{:?}", admitted.unwrap().document);
         for text in ["f()", "g()", "h()"] {
             assert!(printed.contains(text), "{printed}");
@@ -264,12 +289,25 @@ mod tests {
     fn a_large_variable_may_be_used_a_few_times_but_not_in_a_thousand_places() {
         let uses =
             |count: usize| format!("query($v: V) {{ b {{ {} }} }}", "a(x: $v) ".repeat(count));
-        admit(&uses(10), 2_000_000).unwrap();
+        let guard = Guard::default();
+        guard.admit(&uses(10), 2_000_000).unwrap();
         assert_eq!(
-            admit(&uses(1_000), 2_000_000).unwrap_err().code,
+            guard.admit(&uses(1_000), 2_000_000).unwrap_err().code,
             Code::TooComplex
         );
-        admit(&uses(1_000), 200).unwrap();
+        guard.admit(&uses(1_000), 200).unwrap();
+    }
+
+    #[test]
+    fn a_document_that_is_known_is_parsed_as_the_first_time() {
+        let guard = Guard::default();
+        let ask = || {
+            guard
+                .admit("query($id: ID!) { thing(id: $id) { b } }", 10)
+                .unwrap()
+        };
+        assert_eq!(format!("{:?}", ask()), format!("{:?}", ask()));
+        assert!(guard.admit("{ a ", 0).is_err());
     }
 
     #[test]
@@ -278,7 +316,7 @@ mod tests {
             "mutation {{ a(in: {{ spec: \"\"\"{}\"\"\" }}) {{ id }} }}",
             "{ [ ( ".repeat(330_000)
         );
-        admit(&source, 0).unwrap();
+        admit(&source).unwrap();
     }
 
     /// A chain of fragments, each made of `pieces` that mention the next one.

@@ -26,6 +26,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 pub use self::metrics::Metrics;
 use crate::graphql::{Caller, GatewaySchema};
+use crate::guard::Guard;
 use crate::poll::Polls;
 use crate::registry::Registry;
 
@@ -40,6 +41,7 @@ const CORRELATION_LENGTH: usize = 256;
 /// What is behind the door.
 #[derive(Clone)]
 pub struct Door {
+    pub guard: Arc<Guard>,
     pub schema: GatewaySchema,
     pub registry: Registry,
     pub polls: Polls,

@@ -100,6 +100,7 @@ pub async fn run(config: Config, listeners: Listeners, context: Context) -> Resu
         user: ADMINISTRATOR.to_owned(),
     };
     let door = http::Door {
+        guard: Arc::default(),
         schema: graphql::schema(registry.clone(), operations.clone(), options),
         metrics: http::Metrics::register(&context.metrics)?,
         polls: poll::Polls::new(registry.clone(), operations, scheduler, shutdown.clone()),

@@ -11,6 +11,7 @@ pub mod application;
 pub mod cursor;
 mod error;
 pub mod filter;
+mod held;
 mod known;
 pub mod label;
 mod reads;
@@ -36,6 +37,7 @@ use uuid::Uuid;
 pub use error::Error;
 pub use reads::Target;
 
+use self::application::{Registrations, Removals};
 use self::known::Known;
 use self::reads::{Found, Read, Reads};
 use self::whole::{Whole, With};
@@ -70,6 +72,8 @@ const MIGRATIONS: &[Migration] = &[
 pub struct Registry {
     database: Database,
     reads: batch::Writer<Reads>,
+    registrations: batch::Writer<Registrations>,
+    removals: batch::Writer<Removals>,
     known: Known,
     read: DatabaseConnection,
     write: DatabaseConnection,
@@ -96,8 +100,13 @@ impl Registry {
             }
         };
         let reads = Reads::new(database.clone());
+        let registrations = Registrations::new(database.clone());
+        let removals = Removals::new(database.clone());
+        let options = batch::Options::default();
         Ok(Self {
-            reads: batch::Writer::spawn(reads, batch::Options::default(), shutdown),
+            reads: batch::Writer::spawn(reads, options, shutdown),
+            registrations: batch::Writer::spawn(registrations, options, shutdown),
+            removals: batch::Writer::spawn(removals, options, shutdown),
             known: Known::default(),
             database,
             read,

@@ -55,10 +55,10 @@ pub(super) async fn open(
     Ok(pool)
 }
 
-/// Whether a pooled connection is alive, may write, and is in no transaction that somebody left
-/// behind. One round trip in the simple protocol, where a statement outside a transaction sees
+/// Whether a connection that was idle is alive, may write, and is in no transaction that somebody left
+/// behind: what the pool asks before it gives one out. One round trip in the simple protocol, where a statement outside a transaction sees
 /// one time twice. An error drops the connection as `false` does.
-async fn is_fresh(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+pub async fn is_fresh(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     const LOOK: &str = "SELECT now() = statement_timestamp() \
          AND current_setting('transaction_read_only') = 'off'";
     sqlx::raw_sql(LOOK).fetch_one(connection).await?.try_get(0)

@@ -29,6 +29,7 @@ pub struct Application {
     /// What was read with it; the rest is read when it is asked for.
     labels: Option<LabelMap>,
     webhooks: Option<Vec<Webhook>>,
+    template: Option<ApplicationTemplate>,
 }
 
 impl Application {
@@ -38,6 +39,7 @@ impl Application {
             is_gone: false,
             labels: None,
             webhooks: None,
+            template: None,
         }
     }
 
@@ -144,11 +146,12 @@ impl Application {
         let Some(id) = self.model.application_template_id else {
             return Ok(None);
         };
-        let template = ctx
-            .data_unchecked::<Loads>()
-            .load_one(TemplateOf(id))
-            .await?;
-        Ok(template.map(ApplicationTemplate))
+        if self.template.is_some() {
+            return Ok(self.template.clone());
+        }
+        let loads = ctx.data_unchecked::<Loads>();
+        let template = loads.load_one(TemplateOf(id)).await?;
+        Ok(template.map(ApplicationTemplate::whole))
     }
 
     /// Its labels, or the one under `key`.

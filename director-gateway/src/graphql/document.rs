@@ -12,17 +12,14 @@
 mod walk;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use async_graphql::extensions::{
-    Extension, ExtensionContext, ExtensionFactory, NextParseQuery, NextPrepareRequest,
-};
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{
     DocumentOperations, ExecutableDocument, InputValueDefinition, OperationDefinition, Type,
     TypeKind, TypeSystemDefinition, VariableDefinition,
 };
-use async_graphql::{Name, Positioned, Request, ServerError, ServerResult, Value, Variables};
+use async_graphql::{Name, Positioned, ServerError, ServerResult, Value, Variables};
 
 use walk::{Use, Walk};
 
@@ -85,7 +82,8 @@ fn input(definition: InputValueDefinition) -> (Name, Input) {
     )
 }
 
-/// Makes one [`Document`] per request, knowing the schema.
+/// Knows the schema.
+#[derive(Clone)]
 pub(crate) struct Documents(Arc<Inputs>);
 
 impl Documents {
@@ -94,69 +92,32 @@ impl Documents {
     }
 }
 
-impl ExtensionFactory for Documents {
-    fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(Document {
-            inputs: self.0.clone(),
-            operation: Mutex::default(),
-        })
-    }
-}
-
-struct Document {
-    inputs: Arc<Inputs>,
-    /// The name of the operation that is to be executed.
-    operation: Mutex<Option<String>>,
-}
-
-#[async_graphql::async_trait::async_trait]
-impl Extension for Document {
-    async fn prepare_request(
+impl Documents {
+    /// Checks the document and completes it. `wanted`: the name of the operation that is to be executed.
+    pub(crate) fn complete(
         &self,
-        ctx: &ExtensionContext<'_>,
-        request: Request,
-        next: NextPrepareRequest<'_>,
-    ) -> ServerResult<Request> {
-        let request = next.run(ctx, request).await?;
-        let mut operation = self
-            .operation
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        operation.clone_from(&request.operation_name);
-        drop(operation);
-        Ok(request)
-    }
-
-    async fn parse_query(
-        &self,
-        ctx: &ExtensionContext<'_>,
-        query: &str,
+        document: &mut ExecutableDocument,
+        wanted: Option<&str>,
         variables: &Variables,
-        next: NextParseQuery<'_>,
-    ) -> ServerResult<ExecutableDocument> {
-        let mut document = next.run(ctx, query, variables).await?;
-        let wanted = self
-            .operation
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+    ) -> ServerResult<()> {
+        let inputs = &self.0;
         let mut fragments = HashMap::new();
         for (name, fragment) in &document.fragments {
-            let mut walk = Walk::new(&self.inputs);
+            let mut walk = Walk::new(inputs);
             walk.selections(&fragment.node.selection_set.node)?;
             fragments.insert(name.clone(), walk);
         }
         for (name, operation) in operations(&mut document.operations) {
-            let mut walk = Walk::new(&self.inputs);
+            let mut walk = Walk::new(inputs);
             walk.selections(&operation.selection_set.node)?;
             let uses = walk.with_fragments(&fragments);
             check_positions(operation, &uses)?;
             complete(operation, &uses, variables);
-            if wanted.is_none() || wanted.as_deref() == name.as_deref() {
+            if wanted.is_none() || wanted == name.as_deref() {
                 check_given(operation, variables)?;
             }
         }
-        Ok(document)
+        Ok(())
     }
 }
 

@@ -8,7 +8,8 @@ use binnacle_boot::Shutdown;
 use uuid::Uuid;
 
 use crate::registry::label::{Labels, Owner};
-use crate::registry::{Error, Registry, template, webhook};
+use crate::registry::whole::{WholeTemplate, With};
+use crate::registry::{Error, Registry, webhook};
 
 /// Labels of an object. An object without labels has none in the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -119,17 +120,15 @@ impl Loader<WebhooksOf> for RegistryLoader {
 }
 
 impl Loader<TemplateOf> for RegistryLoader {
-    type Value = template::Model;
+    type Value = WholeTemplate;
     type Error = Arc<Error>;
 
     async fn load(
         &self,
         keys: &[TemplateOf],
-    ) -> Result<HashMap<TemplateOf, template::Model>, Arc<Error>> {
-        let templates = self
-            .0
-            .templates_by_id(keys.iter().map(|key| key.0).collect())
-            .await?;
+    ) -> Result<HashMap<TemplateOf, WholeTemplate>, Arc<Error>> {
+        let ids = keys.iter().map(|key| key.0).collect();
+        let templates = self.0.templates_by_id(ids, With::default()).await?;
         Ok(templates
             .into_iter()
             .map(|(id, template)| (TemplateOf(id), template))

@@ -6,16 +6,18 @@
 //! every field's result passes here: a failure becomes null or, where null is not allowed, a mark
 //! that breaks the object or list that it stands in.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_graphql::extensions::{
-    Extension, ExtensionContext, ExtensionFactory, NextPrepareRequest, NextRequest, NextResolve,
-    ResolveInfo,
+    Extension, ExtensionContext, ExtensionFactory, NextParseQuery, NextPrepareRequest, NextRequest,
+    NextResolve, ResolveInfo,
 };
-use async_graphql::{Name, Request, Response, ServerError, ServerResult, Value};
+use async_graphql::parser::types::ExecutableDocument;
+use async_graphql::{Name, Request, Response, ServerError, ServerResult, Value, Variables};
 use indexmap::IndexMap;
 
 use super::accepted::Accepted;
+use super::document::Documents;
 use super::error::{extend, shown};
 use crate::registry::Error;
 
@@ -23,16 +25,24 @@ use crate::registry::Error;
 const BROKEN: &str = "!";
 
 /// Makes one [`Presenter`] per request.
-pub(crate) struct Present;
+pub(crate) struct Present(pub Documents);
 
 impl ExtensionFactory for Present {
     fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(Presenter::default())
+        Arc::new(Presenter {
+            documents: self.0.clone(),
+            operation: Mutex::default(),
+            accepted: Accepted::default(),
+            failed: Mutex::default(),
+        })
     }
 }
 
-#[derive(Default)]
+/// Also what has documents completed: every extension of the library costs each field an allocation.
 struct Presenter {
+    documents: Documents,
+    /// The name of the operation that is to be executed.
+    operation: Mutex<Option<String>>,
     accepted: Accepted,
     failed: Mutex<Vec<ServerError>>,
 }
@@ -41,9 +51,7 @@ struct Presenter {
 impl Extension for Presenter {
     async fn request(&self, ctx: &ExtensionContext<'_>, next: NextRequest<'_>) -> Response {
         let mut response = next.run(ctx).await;
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        response.errors.append(&mut failed);
-        drop(failed);
+        response.errors.append(&mut locked(&self.failed));
         if is_broken(&response.data) {
             response.data = Value::Null;
         } else if response.data == Value::Null && response.errors.is_empty() {
@@ -69,7 +77,24 @@ impl Extension for Presenter {
     ) -> ServerResult<Request> {
         // Clients that name no operation send an empty name.
         request.operation_name = request.operation_name.filter(|name| !name.is_empty());
-        next.run(ctx, request.data(self.accepted.clone())).await
+        let request = request.data(self.accepted.clone());
+        let request = next.run(ctx, request).await?;
+        locked(&self.operation).clone_from(&request.operation_name);
+        Ok(request)
+    }
+
+    async fn parse_query(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        query: &str,
+        variables: &Variables,
+        next: NextParseQuery<'_>,
+    ) -> ServerResult<ExecutableDocument> {
+        let mut document = next.run(ctx, query, variables).await?;
+        let wanted = locked(&self.operation).take();
+        self.documents
+            .complete(&mut document, wanted.as_deref(), variables)?;
+        Ok(document)
     }
 
     async fn resolve(
@@ -84,16 +109,17 @@ impl Extension for Presenter {
             Ok(Some(Value::Null)) if !is_nullable => return Ok(Some(nothing_selected())),
             Ok(other) => return Ok(other),
             Err(error) => {
-                self.failed
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(error);
+                locked(&self.failed).push(error);
                 Value::Null
             }
         };
         let broken = || Value::Enum(Name::new(BROKEN));
         Ok(Some(if is_nullable { value } else { broken() }))
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An object of which everything is skipped; the library has null for it.

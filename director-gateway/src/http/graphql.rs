@@ -18,7 +18,7 @@ use super::media::Media;
 use super::params::{self, Bad, Params};
 use super::plain::Problem;
 use crate::graphql;
-use crate::guard;
+use crate::guard::Guard;
 
 /// A document that cannot be executed may be wrong in thousands of places.
 const ERRORS: usize = 50;
@@ -39,7 +39,7 @@ pub(super) async fn answer(
     let accepted = Media::accepted(&parts.headers);
     let media = accepted.unwrap_or(Media::Json);
     let prepared = match read(accepted, &parts, body).await {
-        Ok(params) => prepare(media, &parts.method, params),
+        Ok(params) => prepare(&door.guard, media, &parts.method, params),
         Err(answer) => Err(answer),
     };
     match prepared {
@@ -74,6 +74,7 @@ async fn read(accepted: Option<Media>, parts: &Parts, body: Body) -> Result<Para
 
 /// The request for the library, with its document parsed.
 fn prepare(
+    guard: &Guard,
     media: Media,
     method: &Method,
     params: Params,
@@ -84,9 +85,9 @@ fn prepare(
         operation_name,
         variables,
     } = params;
-    let document = guard::admit(&query, largest)
-        .map_err(|refusal| Box::new(Answer::refused(media, refusal.into())))?
-        .document;
+    let document = guard
+        .admit(&query, largest)
+        .map_err(|refusal| Box::new(Answer::refused(media, refusal.into())))?;
     let operation = operation_type(&document, operation_name.as_deref()).map_err(|message| {
         let error = coded(message, "OPERATION_RESOLUTION_FAILURE");
         Box::new(Answer::refused(media, error))

@@ -2,15 +2,20 @@
 
 mod change;
 mod list;
+mod many;
+pub(crate) mod row;
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{ConnectionTrait, ExprTrait as _, QueryOrder as _, QuerySelect as _};
+
+use serde::Serialize;
 
 use super::Error;
 
 pub(crate) use change::some;
 pub use change::{Change, Draft, NewApplication};
 pub use list::Listing;
+pub(crate) use many::{Registrations, Removals};
 
 /// What errors call an application.
 pub const OBJECT: &str = "application";
@@ -20,7 +25,7 @@ const BATCH: u64 = 500;
 
 /// An application.
 #[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize)]
 #[sea_orm(table_name = "application")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

@@ -27,6 +27,15 @@ pub struct Slice<T> {
     pub has_next: bool,
 }
 
+impl<T> Default for Slice<T> {
+    fn default() -> Self {
+        Self {
+            rows: Vec::new(),
+            has_next: false,
+        }
+    }
+}
+
 impl Page {
     /// The page after `cursor`.
     pub fn after(first: u64, cursor: Option<String>) -> Result<Self, Error> {

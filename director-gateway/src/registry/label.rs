@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use binnacle_boot::ids;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ConnectionTrait, QueryOrder as _, Set};
+use sea_orm::{ConnectionTrait, QueryOrder as _};
 
 use super::{Error, Registry};
 
@@ -18,10 +18,11 @@ const MAX_KEY: usize = 256;
 /// The table.
 pub mod entity {
     use sea_orm::entity::prelude::*;
+    use serde::Serialize;
 
     /// A label; exactly one of the three owners is set.
     #[sea_orm::model]
-    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize)]
     #[sea_orm(table_name = "label")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
@@ -110,24 +111,28 @@ pub(crate) async fn set_all<C: ConnectionTrait>(
     id: Uuid,
     labels: Labels,
 ) -> Result<(), Error> {
-    let mut rows = Vec::with_capacity(labels.len());
-    for (key, value) in labels {
-        rows.push(row(owner, id, key, value)?);
-    }
+    let rows = rows(owner, id, labels)?;
     if rows.is_empty() {
         return Ok(());
     }
     let conflict = OnConflict::columns([owner.column(), entity::Column::Key])
         .update_column(entity::Column::Value)
         .to_owned();
-    entity::Entity::insert_many(rows)
+    entity::Entity::insert_many(rows.into_iter().map(entity::ActiveModel::from))
         .on_conflict(conflict)
         .exec_without_returning(connection)
         .await?;
     Ok(())
 }
 
-fn row(owner: Owner, id: Uuid, key: String, value: Json) -> Result<entity::ActiveModel, Error> {
+/// The rows of labels of one object, if all of them may be.
+pub(crate) fn rows(owner: Owner, id: Uuid, labels: Labels) -> Result<Vec<entity::Model>, Error> {
+    let rows = labels.into_iter();
+    rows.map(|(key, value)| row(owner, id, key, value))
+        .collect()
+}
+
+fn row(owner: Owner, id: Uuid, key: String, value: Json) -> Result<entity::Model, Error> {
     let label = ids::v7();
     if value.is_null() {
         let kind = owner.spelled();
@@ -141,20 +146,14 @@ fn row(owner: Owner, id: Uuid, key: String, value: Json) -> Result<entity::Activ
             "the key of a label must be no more than {MAX_KEY} characters"
         )));
     }
-    let of = |kind| {
-        if owner == kind {
-            Set(Some(id))
-        } else {
-            Set(None)
-        }
-    };
-    Ok(entity::ActiveModel {
-        id: Set(label),
+    let of = |kind| (owner == kind).then_some(id);
+    Ok(entity::Model {
+        id: label,
         tenant_id: of(Owner::Tenant),
         application_id: of(Owner::Application),
         application_template_id: of(Owner::Template),
-        key: Set(key),
-        value: Set(value),
+        key,
+        value,
     })
 }
 
@@ -207,6 +206,7 @@ pub(crate) async fn set_on_applications_of<C: ConnectionTrait>(
         let rows: Result<Vec<_>, _> = ids
             .into_iter()
             .map(|id| row(Owner::Application, id, key.to_owned(), value.clone()))
+            .map(|row| row.map(entity::ActiveModel::from))
             .collect();
         let conflict = OnConflict::columns([entity::Column::ApplicationId, entity::Column::Key])
             .update_column(entity::Column::Value)

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use binnacle_boot::batch;
 use binnacle_boot::database::Database;
 use sea_orm::{DatabaseBackend, DbErr, FromQueryResult, QueryResult};
-use sqlx::pool::PoolConnection;
-use sqlx::{AssertSqlSafe, Postgres, Sqlite};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
+use super::held::{Connection, Held};
+use super::label::Owner;
 use super::whole::{Webhooks, Whole, With};
 use super::{Error, application, tenant, webhook};
 
@@ -89,31 +90,11 @@ impl From<batch::Error<Failure>> for Error {
 }
 
 /// Reads batches.
-pub(super) struct Reads {
-    database: Database,
-    /// Given up after an error: one from the pool is looked at first, and tested when it goes back, each of which
-    /// costs a round trip.
-    connection: Option<Connection>,
-}
-
-enum Connection {
-    Sqlite(PoolConnection<Sqlite>),
-    Postgres(PoolConnection<Postgres>),
-}
+pub(super) struct Reads(Held);
 
 impl Reads {
     pub(super) fn new(database: Database) -> Self {
-        Self {
-            database,
-            connection: None,
-        }
-    }
-
-    async fn connect(&self) -> Result<Connection, sqlx::Error> {
-        match &self.database {
-            Database::Sqlite(sqlite) => sqlite.read.acquire().await.map(Connection::Sqlite),
-            Database::Postgres(pool) => pool.acquire().await.map(Connection::Postgres),
-        }
+        Self(Held::reading(database))
     }
 }
 
@@ -124,13 +105,12 @@ impl batch::Commit for Reads {
 
     async fn commit(&mut self, reads: &[Read]) -> Result<Vec<Found>, Failure> {
         let mut wanted = Wanted::default();
-        reads.iter().for_each(|read| wanted.add(read));
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.connect().await?,
-        };
+        for read in reads {
+            wanted.add(read);
+        }
+        let mut connection = self.0.take().await?;
         let rows = wanted.read(&mut connection).await?;
-        self.connection = Some(connection);
+        self.0.keep(connection);
         Ok(rows.answer(reads))
     }
 
@@ -219,16 +199,16 @@ const TEMPLATE_REVISION: &str = "template_revision";
 
 /// Applications by id.
 fn statement(backend: DatabaseBackend, with: With) -> String {
-    let columns: String = with
-        .columns(backend)
-        .map(|(expression, name)| format!(", {expression} AS {name}"))
-        .collect();
+    let mut columns = application::row::columns();
+    for (expression, name) in with.columns(backend, Owner::Application) {
+        columns = format!("{columns}, {expression} AS {name}");
+    }
     let ids = match backend {
         DatabaseBackend::Sqlite => "IN (SELECT unhex(value) FROM json_each(?1))",
         _ => "= ANY ($1)",
     };
     format!(
-        "SELECT application.*, t.revision AS {TEMPLATE_REVISION}{columns} FROM application \
+        "SELECT {columns}, t.revision AS {TEMPLATE_REVISION} FROM application \
          LEFT JOIN application_template t ON t.id = application.application_template_id \
          WHERE application.id {ids}"
     )

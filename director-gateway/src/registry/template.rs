@@ -6,7 +6,7 @@ use binnacle_boot::{clock, ids};
 use sea_orm::entity::prelude::*;
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, ExprTrait as _, FromJsonQueryResult, QueryOrder as _,
-    QuerySelect as _, Set, SqlErr,
+    QuerySelect as _, QueryTrait as _, Set, SqlErr,
 };
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,7 @@ use super::cursor::{Page, Slice};
 use super::filter::{self, SUBACCOUNT, Test};
 use super::label::{self, Labels, Owner};
 use super::webhook::{self, NewWebhook};
+use super::whole::{WholeTemplate, With};
 use super::{Error, Registry};
 
 /// What errors call a template.
@@ -82,15 +83,23 @@ impl Registry {
     }
 
     /// Many templates at once.
-    pub async fn templates_by_id(&self, ids: Vec<Uuid>) -> Result<HashMap<Uuid, Model>, Error> {
-        let rows = Entity::find()
-            .filter(Column::Id.is_in(ids))
-            .all(self.reader())
-            .await?;
-        Ok(rows
-            .into_iter()
-            .map(|template| (template.id, template))
-            .collect())
+    pub async fn templates_by_id(
+        &self,
+        ids: Vec<Uuid>,
+        with: With,
+    ) -> Result<HashMap<Uuid, WholeTemplate>, Error> {
+        let backend = self.reader().get_database_backend();
+        let mut select = Entity::find().filter(Column::Id.is_in(ids));
+        for (expression, name) in with.columns(backend, Owner::Template) {
+            select = select.expr_as(Expr::cust(expression), name);
+        }
+        let rows = self.reader().query_all(select.as_query()).await?;
+        let mut templates = HashMap::with_capacity(rows.len());
+        for row in rows {
+            let found = with.read_template(&row)?;
+            templates.insert(found.template.id, found);
+        }
+        Ok(templates)
     }
 
     /// Templates by id.

@@ -6,7 +6,7 @@ use binnacle_boot::{clock, ids};
 use binnacle_domain::webhook::{Webhook, WebhookMode, WebhookType};
 use sea_orm::entity::prelude::*;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, IntoActiveModel as _, QueryOrder as _};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::application::{self, some};
 use super::filter::SUBACCOUNT;
@@ -17,7 +17,7 @@ const OBJECT: &str = "webhook";
 
 /// A webhook; exactly one of the two owners is set.
 #[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Deserialize, Serialize)]
 #[sea_orm(table_name = "webhook")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

@@ -1,12 +1,12 @@
-//! An application with what belongs to it, read in one statement: its webhooks and labels come in the
-//! application's own row, as JSON that the database makes. So a row costs one application to decode,
-//! however much it has, and everything is of one moment.
+//! Applications and templates with what belongs to them, read in one statement: webhooks and labels come in their
+//! owner's own row, as JSON that the database makes. So there is one row for each, however
+//! much it has, and everything is of one moment.
 
 use sea_orm::{DatabaseBackend, DbErr, FromQueryResult as _, QueryResult, TryGetable};
 use serde::de::DeserializeOwned;
 
-use super::label::Labels;
-use super::{application, webhook};
+use super::label::{Labels, Owner};
+use super::{application, template, webhook};
 
 /// What of it is wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,30 +30,44 @@ pub struct Webhooks {
     pub template: Vec<webhook::Model>,
 }
 
-/// The column of a row that has the application's own webhooks.
+/// A template with what of it was wanted.
+#[derive(Clone, Debug)]
+pub struct WholeTemplate {
+    pub template: template::Model,
+    pub webhooks: Option<Vec<webhook::Model>>,
+    pub labels: Option<Labels>,
+}
+
+/// The column of a row that has its own webhooks.
 const OWN: &str = "own_webhooks";
-/// The column of a row that has those of its template.
+/// The column of an application that has those of its template.
 const OF_TEMPLATE: &str = "template_webhooks";
 const LABELS: &str = "labels";
 
 impl With {
-    /// The columns that a statement has beside those of `application`, and their names.
+    /// The columns that a statement has beside those of the owner's table, and their names.
     pub(super) fn columns(
         self,
         backend: DatabaseBackend,
-    ) -> impl Iterator<Item = (String, &'static str)> {
-        let own = webhooks(backend, "application_id = application.id");
-        let of_template = webhooks(
-            backend,
-            "application_template_id = application.application_template_id",
-        );
-        let labels = labels(backend, "application_id = application.id");
-        let webhooks = [(own, OWN), (of_template, OF_TEMPLATE)];
-        let webhooks = webhooks.into_iter().filter(move |_| self.webhooks);
-        webhooks.chain(self.labels.then_some((labels, LABELS)))
+        owner: Owner,
+    ) -> Vec<(String, &'static str)> {
+        let (column, table) = owner.names();
+        let condition = format!("{column} = {table}.id");
+        let mut columns = Vec::new();
+        if self.webhooks {
+            columns.push((webhooks(backend, &condition), OWN));
+        }
+        if self.webhooks && owner == Owner::Application {
+            let condition = "application_template_id = application.application_template_id";
+            columns.push((webhooks(backend, condition), OF_TEMPLATE));
+        }
+        if self.labels {
+            columns.push((labels(backend, &condition), LABELS));
+        }
+        columns
     }
 
-    /// Whether what is read with `self` has all that is wanted with `other`.
+    /// What is wanted with either.
     pub(super) fn or(self, other: Self) -> Self {
         Self {
             webhooks: self.webhooks || other.webhooks,
@@ -61,7 +75,8 @@ impl With {
         }
     }
 
-    /// Reads a row of such a statement.
+    /// Reads a row of such a statement about applications, which has the [columns](application::row::columns)
+    /// of the application first.
     pub(super) fn read(self, row: &QueryResult) -> Result<Whole, DbErr> {
         let webhooks = || -> Result<_, DbErr> {
             Ok(Webhooks {
@@ -70,15 +85,26 @@ impl With {
             })
         };
         Ok(Whole {
-            application: application::Model::from_query_result(row, "")?,
+            application: application::row::read(row)?,
             webhooks: self.webhooks.then(webhooks).transpose()?,
             labels: self.labels.then(|| from_json(row, LABELS)).transpose()?,
         })
     }
 }
 
-/// A subquery for webhooks as a JSON array; null without any.
-pub(super) fn webhooks(backend: DatabaseBackend, condition: &str) -> String {
+impl With {
+    /// Reads a row of such a statement about templates.
+    pub(super) fn read_template(self, row: &QueryResult) -> Result<WholeTemplate, DbErr> {
+        Ok(WholeTemplate {
+            template: template::Model::from_query_result(row, "")?,
+            webhooks: self.webhooks.then(|| from_json(row, OWN)).transpose()?,
+            labels: self.labels.then(|| from_json(row, LABELS)).transpose()?,
+        })
+    }
+}
+
+/// A subquery for webhooks as a JSON array, or null without any.
+fn webhooks(backend: DatabaseBackend, condition: &str) -> String {
     match backend {
         DatabaseBackend::Sqlite => format!(
             "(SELECT json_group_array(json_object('id', hex(w.id), \
@@ -96,8 +122,8 @@ pub(super) fn webhooks(backend: DatabaseBackend, condition: &str) -> String {
     }
 }
 
-/// A subquery for labels as a JSON object; null without any.
-pub(super) fn labels(backend: DatabaseBackend, condition: &str) -> String {
+/// A subquery for labels as a JSON object, or null without any.
+fn labels(backend: DatabaseBackend, condition: &str) -> String {
     match backend {
         DatabaseBackend::Sqlite => format!(
             "(SELECT json_group_object(l.key, json(l.value)) FROM label l WHERE l.{condition})"
@@ -109,10 +135,7 @@ pub(super) fn labels(backend: DatabaseBackend, condition: &str) -> String {
 }
 
 /// What a column has as JSON text; nothing for null.
-pub(super) fn from_json<T: DeserializeOwned + Default>(
-    row: &QueryResult,
-    column: &str,
-) -> Result<T, DbErr> {
+fn from_json<T: DeserializeOwned + Default>(row: &QueryResult, column: &str) -> Result<T, DbErr> {
     let Some(text) = Option::<String>::try_get(row, "", column)? else {
         return Ok(T::default());
     };

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod answers;
+mod batches;
 mod compass;
 mod graphiql;
 mod http;
@@ -12,5 +13,6 @@ mod http_poll;
 mod operations;
 mod registry;
 mod schema;
+mod statements;
 mod support;
 mod templates;

@@ -91,6 +91,7 @@ impl Gateway {
             shutdown.clone(),
         );
         let door = Door {
+            guard: Arc::default(),
             schema: self.schema.clone(),
             registry,
             polls,

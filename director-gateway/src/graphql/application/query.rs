@@ -1,16 +1,21 @@
 //! Finding applications.
 
+use std::collections::{BTreeSet, HashMap};
+
 use async_graphql::{Context, ID, Lookahead, Object};
+
+use uuid::Uuid;
 
 use super::{Application, ApplicationPage};
 use crate::graphql::input::parse_id;
 use crate::graphql::page::{self, LabelFilter, Parts, Wanted};
 use crate::graphql::scalar::PageCursor;
+use crate::graphql::template::ApplicationTemplate;
 use crate::graphql::{registry_of, tenant_of};
 use crate::registry::application::Listing;
 use crate::registry::cursor::{Page, Slice};
 use crate::registry::whole::With;
-use crate::registry::{Error, filter};
+use crate::registry::{Error, Registry, filter};
 
 #[derive(Default)]
 pub struct ApplicationQuery;
@@ -46,10 +51,14 @@ impl ApplicationQuery {
     /// An application; null if the tenant has none of this id.
     async fn application(&self, ctx: &Context<'_>, id: ID) -> Result<Option<Application>, Error> {
         let tenant = tenant_of(ctx)?.id;
-        let found = registry_of(ctx)
-            .application(tenant, parse_id("id", &id)?, wanted(&ctx.look_ahead()))
-            .await?;
-        Ok(found.map(Application::whole))
+        let (registry, id) = (registry_of(ctx), parse_id("id", &id)?);
+        let selected = ctx.look_ahead();
+        let found = registry.application(tenant, id, wanted(&selected)).await?;
+        let Some(mut application) = found.map(Application::whole) else {
+            return Ok(None);
+        };
+        add_templates(registry, &selected, std::slice::from_mut(&mut application)).await?;
+        Ok(Some(application))
     }
 
     /// The application with the number that its system gave it.
@@ -121,31 +130,62 @@ impl ApplicationQuery {
     }
 }
 
-/// What of an application the client wants to see.
-fn wanted(application: &Lookahead<'_>) -> With {
+/// What of applications or of templates the client wants to see.
+fn wanted(objects: &Lookahead<'_>) -> With {
     With {
-        webhooks: application.field("webhooks").exists(),
-        labels: application.field("labels").exists(),
+        webhooks: objects.field("webhooks").exists(),
+        labels: objects.field("labels").exists(),
     }
 }
 
 async fn list(ctx: &Context<'_>, listing: Listing, page: Page) -> Result<ApplicationPage, Error> {
     let registry = registry_of(ctx);
-    let wanted = Wanted::of(ctx);
-    let slice = if wanted.rows {
-        registry.applications(&listing, &page).await?
+    let Wanted { rows, count } = Wanted::of(ctx);
+    let data = ctx.look_ahead().field("data");
+    let (slice, count) = if rows {
+        let with = wanted(&data);
+        registry.applications(&listing, &page, with, count).await?
+    } else if count {
+        let count = registry.count_applications(&listing).await?;
+        (Slice::default(), Some(count))
     } else {
-        Slice {
-            rows: Vec::new(),
-            has_next: false,
-        }
+        (Slice::default(), None)
     };
-    let count = if wanted.count {
-        registry.count_applications(&listing).await?
-    } else {
-        0
-    };
-    Ok(Parts::new(page, slice, count, Application::new).into())
+    let count = count.unwrap_or_default();
+    let mut parts = Parts::new(page, slice, count, Application::whole);
+    add_templates(registry, &data, &mut parts.data).await?;
+    Ok(parts.into())
+}
+
+/// Reads the templates of all applications at once, if they are selected.
+async fn add_templates(
+    registry: &Registry,
+    selected: &Lookahead<'_>,
+    applications: &mut [Application],
+) -> Result<(), Error> {
+    let template = selected.field("applicationTemplate");
+    if !template.exists() {
+        return Ok(());
+    }
+    let ids: BTreeSet<Uuid> = applications
+        .iter()
+        .filter_map(|application| application.model.application_template_id)
+        .collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let found = registry
+        .templates_by_id(ids.into_iter().collect(), wanted(&template))
+        .await?;
+    let templates: HashMap<Uuid, ApplicationTemplate> = found
+        .into_iter()
+        .map(|(id, template)| (id, ApplicationTemplate::whole(template)))
+        .collect();
+    for application in applications {
+        let id = application.model.application_template_id;
+        application.template = id.and_then(|id| templates.get(&id).cloned());
+    }
+    Ok(())
 }
 
 fn empty(first: u64, after: Option<PageCursor>) -> ApplicationPage {
@@ -155,9 +195,5 @@ fn empty(first: u64, after: Option<PageCursor>) -> ApplicationPage {
         offset: 0,
         cursor,
     };
-    let nothing = Slice {
-        rows: Vec::new(),
-        has_next: false,
-    };
-    Parts::new(page, nothing, 0, Application::new).into()
+    Parts::new(page, Slice::default(), 0, Application::new).into()
 }

@@ -1,9 +1,12 @@
 //! Changing applications, synchronously.
 
-use binnacle_boot::{clock, ids};
+use std::sync::Arc;
+
+use binnacle_boot::{batch, clock, ids};
 use sea_orm::entity::prelude::*;
 use sea_orm::{DatabaseTransaction, Set};
 
+use super::many::{Failure, New, Removal};
 use super::{ActiveModel, Entity, Model, OBJECT, bump, locked, normalised};
 use crate::registry::filter::SCENARIOS;
 use crate::registry::label::{self, Labels, Owner};
@@ -49,6 +52,13 @@ impl Registry {
     /// Makes an application, ready for use.
     pub async fn register(&self, tenant: Uuid, new: NewApplication) -> Result<Model, Error> {
         let draft = Draft::new(tenant, new)?;
+        if let Some(new) = New::of(&draft) {
+            match self.registrations.submit(new).await {
+                Ok(true) => return Ok(draft.application),
+                Ok(false) => return Err(Error::NotUniqueName { object: OBJECT }),
+                Err(error) => refused(error)?,
+            }
+        }
         self.write(move |transaction| Box::pin(draft.insert(transaction)))
             .await
     }
@@ -71,6 +81,11 @@ impl Registry {
 
     /// Removes an application, and gives it as it was.
     pub async fn unregister(&self, tenant: Uuid, id: Uuid) -> Result<Model, Error> {
+        match self.removals.submit(Removal { tenant, id }).await {
+            Ok(Some(removed)) => return Ok(*removed),
+            Ok(None) => {}
+            Err(error) => refused(error)?,
+        }
         self.write(move |transaction| {
             Box::pin(async move {
                 let application = idle(transaction, tenant, id).await?;
@@ -143,12 +158,20 @@ impl Registry {
     }
 }
 
+/// A batch that the database refuses is nobody's fault in particular: everybody tries alone.
+fn refused(error: batch::Error<Failure>) -> Result<(), Error> {
+    match error {
+        batch::Error::Commit(failure) if failure.is_refusal() => Ok(()),
+        error => Err(Error::Failed(Arc::new(error))),
+    }
+}
+
 /// An application with all that belongs to it, before it is in the database.
 #[derive(Clone, Debug)]
 pub struct Draft {
     pub application: Model,
     pub webhooks: Vec<webhook::Model>,
-    labels: Labels,
+    pub(super) labels: Labels,
 }
 
 impl Draft {

@@ -46,7 +46,7 @@ const RELEASED: i64 = 2;
 const ENDED: i64 = 3;
 const RECORDED: i64 = 4;
 
-impl<'a> Round<'a> {
+impl Round<'_> {
     pub(super) fn is_empty(&self) -> bool {
         let Self {
             saves,
