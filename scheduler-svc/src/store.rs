@@ -14,7 +14,10 @@ mod sql;
 mod statement;
 mod stored;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use binnacle_boot::{
     Shutdown, batch,
@@ -237,12 +240,13 @@ impl Store {
     /// When there is something to claim; sessions that expired up to `expired_until` are ended.
     pub(crate) async fn next_due(&self, expired_until: i64) -> Result<Due, Error> {
         let values = [Value::Number(expired_until)];
+        let asked = Instant::now();
         let rows: Vec<(Option<i64>, i64)> =
             sql::read(&self.database, statement::NEXT_DUE, &[], &values).await?;
         let Some((due_at, now)) = rows.first().copied() else {
             return Ok(Due::Never);
         };
-        self.clock.set(now);
+        self.clock.set(now, asked);
         Ok(due_at.map_or(Due::Never, |due_at| {
             let micros = u64::try_from(due_at.saturating_sub(now)).unwrap_or(0);
             Due::In(Duration::from_micros(micros))

@@ -5,7 +5,7 @@ mod progress;
 mod record;
 mod write;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use binnacle_boot::{
     batch,
@@ -231,9 +231,10 @@ impl Commits {
         answers: &mut Answers,
     ) -> Result<(), Error> {
         if self.clock.is_stale() {
+            let asked = Instant::now();
             let now: Vec<(i64,)> = transaction.run(statement::CLOCK, &[], &[]).await?;
             if let Some((now,)) = now.first() {
-                self.clock.set(*now);
+                self.clock.set(*now, asked);
             }
         }
         let now = self.clock.now();

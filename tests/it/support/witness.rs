@@ -213,7 +213,7 @@ fn judge_calls(
             received.len()
         );
         if let Some(late) = received.iter().find(|request| request.at > done) {
-            panic!("{promise:?}: called after the end at {done}: {late:?}");
+            panic!("{promise:?}: called after the end at {done}: {late:?}\n{rows:#?}");
         }
         judge_sequence(promise, &rows);
     }
