@@ -13,11 +13,9 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
 
 use crate::Shutdown;
 
@@ -49,8 +47,6 @@ pub struct Options {
     pub capacity: usize,
     /// Items in one transaction, at most.
     pub max_batch: usize,
-    /// How long a first item waits for company. Zero for everything that somebody waits for.
-    pub linger: Duration,
 }
 
 impl Default for Options {
@@ -58,7 +54,6 @@ impl Default for Options {
         Self {
             capacity: 4096,
             max_batch: 256,
-            linger: Duration::ZERO,
         }
     }
 }
@@ -158,7 +153,7 @@ async fn run<C: Commit>(mut commit: C, mut queue: mpsc::Receiver<Request<C>>, op
     }
 }
 
-/// Takes what others have to say who are ready to run, and with a linger what comes in that time.
+/// Takes what others have to say who are ready to run.
 async fn gather<C: Commit>(
     queue: &mut mpsc::Receiver<Request<C>>,
     requests: &mut Vec<Request<C>>,
@@ -169,17 +164,6 @@ async fn gather<C: Commit>(
         && let Ok(request) = queue.try_recv()
     {
         requests.push(request);
-    }
-    if options.linger.is_zero() {
-        return;
-    }
-    let end = Instant::now() + options.linger;
-    while requests.len() < options.max_batch {
-        let room = options.max_batch - requests.len();
-        match tokio::time::timeout_at(end, queue.recv_many(requests, room)).await {
-            Ok(received) if received > 0 => {}
-            _ => return,
-        }
     }
 }
 
@@ -236,6 +220,7 @@ fn answer<C: Commit>(
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
+    use std::time::Duration;
 
     use tokio::sync::Semaphore;
 
@@ -383,26 +368,6 @@ mod tests {
         assert!(matches!(setting.writer.try_send(2), Err(Error::Busy)));
         setting.gate.add_permits(1);
         first.await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn lingering_gathers_what_comes_shortly_after() {
-        let linger = Duration::from_mins(1);
-        let setting = start(
-            0,
-            Options {
-                max_batch: 2,
-                linger,
-                ..Options::default()
-            },
-        );
-        setting.gate.add_permits(1);
-        let first = setting.writer.send(1).await.unwrap();
-        tokio::task::yield_now().await;
-        let second = setting.writer.send(2).await.unwrap();
-        first.await.unwrap();
-        second.await.unwrap();
-        assert_eq!(*setting.batches.lock().unwrap(), [2]);
     }
 
     #[tokio::test]

@@ -110,7 +110,7 @@ impl Worker {
                 break;
             }
             self.feed(at);
-            self.flush(at);
+            self.flush();
         }
         self.schedulers.goodbye();
     }
@@ -126,7 +126,6 @@ impl Worker {
         let moments = [
             self.timers.next(),
             self.heartbeat_at,
-            self.schedulers.next(),
             self.session.lapses_at(),
             stop,
         ];
@@ -352,7 +351,7 @@ impl Worker {
         end <= at || self.held.values().all(|held| at_rest(held))
     }
 
-    fn flush(&mut self, at: Instant) {
+    fn flush(&mut self) {
         let limit = match (self.stopping, self.executors.count()) {
             (Some(_), _) => 0,
             (None, 0) => self.capacity.min(WITHOUT_EXECUTOR),
@@ -364,7 +363,7 @@ impl Worker {
         self.metrics.calls.set(count(self.executors.calls()));
         self.metrics.schedulers.set(count(self.schedulers.count()));
         self.metrics.executors.set(count(self.executors.count()));
-        self.schedulers.flush(at, room, self.capacity);
+        self.schedulers.flush(room, self.capacity);
         self.executors.flush();
         self.finalizer.flush();
     }

@@ -215,7 +215,7 @@ impl Worker {
             };
             self.release(held, wait);
         }
-        self.flush(at);
+        self.flush();
     }
 
     /// Drops an operation, and gives up its calls.

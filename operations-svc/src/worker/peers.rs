@@ -9,8 +9,6 @@ use tokio::time::Instant;
 
 use crate::link::{LinkId, executor, scheduler};
 
-/// How long a `Done` waits for company.
-const LINGER: Duration = Duration::from_millis(20);
 /// An executor may be sent this many times what it makes at once; the rest waits there for room,
 /// so that calls to a stalled system do not keep others away.
 const BACKLOG: usize = 4;
@@ -25,8 +23,6 @@ pub(super) struct Schedulers {
 struct Scheduler {
     outbox: Outbox<scheduler::Word>,
     words: Vec<scheduler::Word>,
-    lingering: Vec<scheduler::Word>,
-    linger_until: Option<Instant>,
     /// What it still may grant, as far as it was told.
     believed: usize,
     /// When the heartbeat that it has not answered was sent.
@@ -38,8 +34,6 @@ impl Schedulers {
         let link = Scheduler {
             outbox,
             words: std::mem::take(&mut self.releases),
-            lingering: Vec::new(),
-            linger_until: None,
             believed: 0,
             heartbeat: None,
         };
@@ -67,20 +61,6 @@ impl Schedulers {
     pub(super) fn say(&mut self, home: LinkId, word: scheduler::Word) -> Option<LinkId> {
         let id = self.nearest(home)?;
         self.links.get_mut(&id)?.words.push(word);
-        Some(id)
-    }
-
-    /// As [`Schedulers::say`], together with what comes within a moment.
-    pub(super) fn say_soon(
-        &mut self,
-        home: LinkId,
-        word: scheduler::Word,
-        at: Instant,
-    ) -> Option<LinkId> {
-        let id = self.nearest(home)?;
-        let link = self.links.get_mut(&id)?;
-        link.lingering.push(word);
-        link.linger_until.get_or_insert(at + LINGER);
         Some(id)
     }
 
@@ -120,14 +100,8 @@ impl Schedulers {
         }
     }
 
-    /// When something that lingers is to go.
-    pub(super) fn next(&self) -> Option<Instant> {
-        let links = self.links.values();
-        links.filter_map(|link| link.linger_until).min()
-    }
-
     /// Sends what is to be said, and `room`, shared evenly, where that is news worth a word.
-    pub(super) fn flush(&mut self, at: Instant, room: usize, capacity: usize) {
+    pub(super) fn flush(&mut self, room: usize, capacity: usize) {
         let count = self.links.len().max(1);
         let share = room / count;
         let news = (capacity / 16 / count).max(1);
@@ -138,10 +112,7 @@ impl Schedulers {
                 let capacity = u32::try_from(share).unwrap_or(u32::MAX);
                 link.words.push(scheduler::Word::Capacity(capacity));
             }
-            let due = link.linger_until.is_some_and(|until| until <= at);
-            if due || !link.words.is_empty() {
-                link.words.append(&mut link.lingering);
-                link.linger_until = None;
+            if !link.words.is_empty() {
                 link.outbox.extend(link.words.drain(..));
             }
         }
@@ -150,7 +121,6 @@ impl Schedulers {
     /// The last word to everybody.
     pub(super) fn goodbye(&mut self) {
         for link in self.links.values_mut() {
-            link.words.append(&mut link.lingering);
             link.words.push(scheduler::Word::Goodbye);
             link.outbox.extend(link.words.drain(..));
             link.outbox.close();

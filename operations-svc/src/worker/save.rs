@@ -57,7 +57,7 @@ impl Worker {
             };
             if let Stage::Ending(outcome) = &held.stage {
                 let outcome = outcome.clone();
-                self.end(&mut held, outcome, at);
+                self.end(&mut held, outcome);
                 self.keep(held);
             } else {
                 held.unsend();
@@ -142,20 +142,18 @@ impl Worker {
         }
         failpoint::reach("operations.finalized");
         let differing = outcome.filter(|outcome| held.operation.outcome() != Some(outcome));
-        self.end(&mut held, differing, at);
+        self.end(&mut held, differing);
         self.keep(held);
     }
 
     /// Tells the scheduler that the registry holds the outcome.
-    fn end(&mut self, held: &mut Held, outcome: Option<Outcome>, at: Instant) {
+    fn end(&mut self, held: &mut Held, outcome: Option<Outcome>) {
         let done = Done {
             operation_id: held.id().to_string(),
             epoch: held.operation.epoch,
             outcome: outcome.clone().map(Into::into),
         };
         held.stage = Stage::Ending(outcome);
-        held.asked = self
-            .schedulers
-            .say_soon(held.home, scheduler::Word::Done(done), at);
+        held.asked = self.schedulers.say(held.home, scheduler::Word::Done(done));
     }
 }
