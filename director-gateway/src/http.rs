@@ -39,7 +39,6 @@ const CORRELATION: &str = "x-request-id";
 const CORRELATION_LENGTH: usize = 256;
 
 /// What is behind the door.
-#[derive(Clone)]
 pub struct Door {
     pub guard: Arc<Guard>,
     pub schema: GatewaySchema,
@@ -64,7 +63,7 @@ pub fn routes(door: Door) -> Router {
             any(polls::last_operation),
         )
         .route("/operations/{operation_id}", any(polls::operation))
-        .with_state(door)
+        .with_state(Arc::new(door))
         .merge(graphiql::routes())
         .layer(DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::custom(plain::panicked));

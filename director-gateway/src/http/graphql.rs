@@ -1,6 +1,7 @@
 //! `/graphql`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationType};
@@ -32,7 +33,7 @@ struct Answer {
 }
 
 pub(super) async fn answer(
-    State(door): State<Door>,
+    State(door): State<Arc<Door>>,
     request: http::Request<Body>,
 ) -> axum::response::Response {
     let (parts, body) = request.into_parts();

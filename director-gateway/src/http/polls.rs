@@ -1,5 +1,6 @@
 //! Poll URLs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -24,7 +25,7 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 /// Compass's poll URL. Compass answers any method; here it is read with GET, or with POST as some
 /// clients do.
 pub(super) async fn last_operation(
-    State(door): State<Door>,
+    State(door): State<Arc<Door>>,
     method: Method,
     headers: HeaderMap,
     Path((resource_type, resource_id)): Path<(String, String)>,
@@ -55,7 +56,7 @@ pub(super) async fn last_operation(
 
 /// An operation by its own id. `Prefer: wait=N` waits up to N seconds for its end.
 pub(super) async fn operation(
-    State(door): State<Door>,
+    State(door): State<Arc<Door>>,
     method: Method,
     headers: HeaderMap,
     Path(operation_id): Path<String>,

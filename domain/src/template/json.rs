@@ -35,7 +35,7 @@ impl Json {
 
 /// Whether Go's decoder takes a member for the field of this name.
 pub(crate) fn same_name(member: &str, field: &str) -> bool {
-    fold(member) == fold(field)
+    member.chars().map(fold).eq(field.chars().map(fold))
 }
 
 /// The text without the blanks between its values, and with `<`, `>` and `&` escaped if wanted.
@@ -59,14 +59,13 @@ pub(crate) fn compacted(text: &str, escapes_html: bool) -> String {
     compact
 }
 
-/// Lower case, with the two letters beyond ASCII that fold into it.
-fn fold(name: &str) -> String {
-    let folded = name.chars().map(|c| match c {
+/// The lower case of an ASCII letter, and of the two letters beyond that fold into one.
+fn fold(letter: char) -> char {
+    match letter {
         '\u{17f}' => 's',
         '\u{212a}' => 'k',
-        _ => c.to_ascii_lowercase(),
-    });
-    folded.collect()
+        other => other.to_ascii_lowercase(),
+    }
 }
 
 pub(crate) fn parse(text: &str) -> Result<Json, String> {
