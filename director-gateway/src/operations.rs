@@ -11,6 +11,8 @@ mod commit;
 mod definitions;
 mod finalize;
 mod lookup;
+#[cfg(test)]
+mod plans;
 mod postgres;
 mod relay;
 mod sqlite;

@@ -13,8 +13,8 @@ use super::{
 
 pub(super) const INSERT: &str = include_str!("sql/postgres/insert.sql");
 pub(super) const CLAIM: &str = include_str!("sql/postgres/claim.sql");
-const WRITE: &str = include_str!("sql/postgres/write.sql");
-const RECEIPTS: &str = include_str!("sql/postgres/receipts.sql");
+pub(super) const WRITE: &str = include_str!("sql/postgres/write.sql");
+pub(super) const RECEIPTS: &str = include_str!("sql/postgres/receipts.sql");
 
 /// The planner knows nothing about a table that was empty a moment ago; whatever it thinks of its size, a statement
 /// goes by an index. It is not worth planning for each batch.

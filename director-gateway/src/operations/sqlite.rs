@@ -16,8 +16,8 @@ use super::{
 
 pub(super) const INSERT: &str = include_str!("sql/sqlite/insert.sql");
 pub(super) const CLAIM: &str = include_str!("sql/sqlite/claim.sql");
-const WRITE: &str = include_str!("sql/sqlite/write.sql");
-const RECEIPTS: &str = include_str!("sql/sqlite/receipts.sql");
+pub(super) const WRITE: &str = include_str!("sql/sqlite/write.sql");
+pub(super) const RECEIPTS: &str = include_str!("sql/sqlite/receipts.sql");
 
 /// One transaction over the batch, and a look at what was finalized before.
 pub(super) async fn commit(sqlite: &Sqlite, batch: &Batch<'_>) -> Result<Outcomes, Error> {
