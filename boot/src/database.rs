@@ -111,7 +111,8 @@ impl Database {
                 .execute(&sqlite.read)
                 .await
                 .map(drop),
-            Self::Postgres(pool) => sqlx::query("SELECT 1").execute(pool).await.map(drop),
+            // The pool looks at a connection, or makes one, before it gives one out.
+            Self::Postgres(pool) => pool.acquire().await.map(drop),
         }
     }
 

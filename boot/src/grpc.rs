@@ -18,8 +18,9 @@ use tower::Service;
 use crate::connection;
 use crate::{Context, Readiness, health, telemetry};
 
-/// How often `grpc.health.v1` is told what readiness says.
-const HEALTH: Duration = Duration::from_secs(1);
+/// How often `grpc.health.v1` is told what readiness says: while the service is ready, and while it is not.
+const READY: Duration = Duration::from_secs(5);
+const UNREADY: Duration = Duration::from_secs(1);
 
 /// The services behind one gRPC door.
 pub struct Api {
@@ -98,15 +99,15 @@ pub async fn serve(listener: TcpListener, api: Api, context: &Context) -> Result
         readiness,
         metrics,
     } = context.clone();
-    report(&reporter, &readiness, &api.names).await;
+    let mut is_ready = report(&reporter, &readiness, &api.names).await;
     let (stopping, asked) = (shutdown.clone(), readiness.clone());
     shutdown.spawn(async move {
         while !stopping.is_cancelled() {
             tokio::select! {
                 () = stopping.cancelled() => {}
-                () = tokio::time::sleep(HEALTH) => {}
+                () = tokio::time::sleep(if is_ready { READY } else { UNREADY }) => {}
             }
-            report(&reporter, &readiness, &api.names).await;
+            is_ready = report(&reporter, &readiness, &api.names).await;
         }
     });
     let router = telemetry::traced(api.routes.prepare().into_axum_router())
@@ -115,8 +116,8 @@ pub async fn serve(listener: TcpListener, api: Api, context: &Context) -> Result
     Ok(())
 }
 
-/// Tells the health service about the server as a whole and about each of its services.
-async fn report(reporter: &HealthReporter, readiness: &Readiness, names: &[&'static str]) {
+/// Tells the health service about the server as a whole and about each of its services, and whether it is ready.
+async fn report(reporter: &HealthReporter, readiness: &Readiness, names: &[&'static str]) -> bool {
     let is_ready = readiness.obstacles().await.is_empty();
     let status = if is_ready {
         ServingStatus::Serving
@@ -126,4 +127,5 @@ async fn report(reporter: &HealthReporter, readiness: &Readiness, names: &[&'sta
     for name in names.iter().chain([&""]) {
         reporter.set_service_status(*name, status).await;
     }
+    is_ready
 }

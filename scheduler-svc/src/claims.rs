@@ -17,8 +17,9 @@ use crate::{
 
 /// Operations of one claim, at most.
 const LIMIT: u32 = 128;
-/// How often to look for what other replicas have recorded and released.
-pub(crate) const POLL: Duration = Duration::from_secs(1);
+/// How soon to look for what other replicas have recorded and released; twice as long each time there was nothing.
+const POLL: Duration = Duration::from_secs(1);
+pub(crate) const LONGEST_POLL: Duration = Duration::from_secs(4);
 /// How long to wait when what is due is not for those who have room.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -36,27 +37,34 @@ pub(crate) struct Claims {
 impl Claims {
     /// Grants until the shutdown.
     pub(crate) async fn run(self, shutdown: Shutdown) {
+        let mut poll = POLL;
         loop {
-            let pause = match self.pass().await {
-                Ok(pause) => pause,
+            let next = match self.pass().await {
+                Ok(next) => next,
                 Err(error) => {
                     tracing::warn!(error = error.with_cause(), "cannot claim operations");
-                    POLL
+                    Some(POLL)
                 }
+            };
+            let pause = next.unwrap_or(poll).min(poll);
+            poll = if pause < poll {
+                POLL
+            } else {
+                (poll * 2).min(LONGEST_POLL)
             };
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                () = self.workers.woken() => {}
+                () = self.workers.woken() => poll = POLL,
                 () = tokio::time::sleep(pause) => {}
             }
         }
     }
 
-    /// Claims until nothing is due or nobody has room, and says when to look again.
-    async fn pass(&self) -> Result<Duration, Error> {
+    /// Claims until nothing is due or nobody has room, and says when to look again, as far as is known.
+    async fn pass(&self) -> Result<Option<Duration>, Error> {
         loop {
             if !self.workers.have_room() {
-                return Ok(POLL);
+                return Ok(None);
             }
             let expired_until = if Instant::now() >= self.takes_over_from {
                 self.store.now()
@@ -64,8 +72,8 @@ impl Claims {
                 0
             };
             match self.store.next_due(expired_until).await? {
-                Due::Never => return Ok(POLL),
-                Due::In(span) if !span.is_zero() => return Ok(span.min(POLL)),
+                Due::Never => return Ok(None),
+                Due::In(span) if !span.is_zero() => return Ok(Some(span)),
                 Due::In(_) => {}
             }
             let Some(claimant) = self.workers.claimant(LIMIT) else {
@@ -75,7 +83,7 @@ impl Claims {
             let is_empty = claimed.as_ref().is_ok_and(Vec::is_empty);
             self.deliver(&claimant, claimed?).await;
             if is_empty {
-                return Ok(PAUSE);
+                return Ok(Some(PAUSE));
             }
         }
     }

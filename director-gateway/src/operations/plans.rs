@@ -123,7 +123,7 @@ async fn check_postgres(connection: &mut PgConnection) {
     for (sql, arguments) in statements {
         let plan = explain(connection, "", sql, &arguments).await.join("\n");
         let reads_all = |table: &&str| plan.contains(&format!("Seq Scan on {table} "));
-        assert!(!TABLES.iter().any(|table| reads_all(&table)), "{plan}");
+        assert!(!TABLES.iter().any(reads_all), "{plan}");
     }
 }
 

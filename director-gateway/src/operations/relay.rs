@@ -32,7 +32,7 @@ const BATCH: usize = 256;
 /// Bytes in one request, so that it stays far below what gRPC takes.
 const BATCH_BYTES: usize = 1024 * 1024;
 /// How often overdue rows are looked for.
-const CLAIM_EVERY: Duration = Duration::from_secs(1);
+const CLAIM_EVERY: Duration = Duration::from_secs(5);
 
 /// An operation on its way.
 #[derive(Clone, Debug)]

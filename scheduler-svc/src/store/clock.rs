@@ -6,7 +6,7 @@ use std::{
 };
 
 /// How old a reading may be.
-const FRESH: Duration = Duration::from_secs(1);
+const FRESH: Duration = Duration::from_secs(5);
 
 /// A reading of the database's clock, carried forward by the monotonic one.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use super::{
     wire::{ids, micros, save_from},
 };
 use crate::{
-    claims::POLL,
+    claims::LONGEST_POLL,
     metrics::Metrics,
     service::unavailable,
     store::{self, Done, Pending, Release, Saved, Session, Write, micros_of},
@@ -236,7 +236,7 @@ impl Open<'_> {
                     }
                     self.saved((id, epoch), is_last, saved);
                     // Longer ones are found by looking.
-                    if due_in.is_some_and(|span| span < micros_of(POLL)) {
+                    if due_in.is_some_and(|span| span < micros_of(LONGEST_POLL)) {
                         self.work.claims.workers.wake();
                     }
                     if let (Saved::At(_), Some(counts)) = (saved, counts) {
