@@ -17,6 +17,7 @@ mod lex;
 mod literal;
 mod output;
 mod parse;
+mod parsed;
 mod print;
 mod printf;
 mod quote;
@@ -49,15 +50,8 @@ pub fn render_json(source: &str, data: &Data) -> Result<String, Error> {
 }
 
 fn run(source: &str, data: &Data, output: Output) -> Result<String, Error> {
-    if source.len() > work::MAX_SOURCE {
-        let limit = work::MAX_SOURCE;
-        return Err(Error::Parse(format!(
-            "template: :1: longer than {limit} bytes"
-        )));
-    }
-    let is_function = |name: &str| functions::find(name).is_some();
-    let templates = parse::parse(source, &is_function).map_err(Error::Parse)?;
-    exec::execute(source, &templates, &data.root, output).map_err(Error::Execute)
+    let template = parsed::template(source)?;
+    exec::execute(&template, &data.root, output).map_err(Error::Execute)
 }
 
 /// A field of the data as it prints.

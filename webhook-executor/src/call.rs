@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use binnacle_domain::template::Data;
 use binnacle_domain::webhook::{self, HttpRequest, Webhook};
 use binnacle_proto::executor::v1::Call;
 use binnacle_proto::{Invalid, duration_from};
@@ -11,7 +12,6 @@ use reqwest::header::{
     CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRAILER, TRANSFER_ENCODING,
 };
 use reqwest::{Client, Method, Request};
-use serde_json::Value;
 use url::Url;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -23,7 +23,7 @@ const CONNECTION: [HeaderName; 4] = [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, TR
 /// One HTTP exchange owed to an external system.
 pub(crate) struct Owed {
     webhook: Webhook,
-    object: Value,
+    request_object: String,
     correlation_id: String,
     idempotency_key: String,
     pub(crate) poll_url: Option<String>,
@@ -39,6 +39,8 @@ pub(crate) struct Prepared {
 
 /// Why a request cannot be sent.
 pub(crate) enum Unsendable {
+    /// The call itself cannot be read: final.
+    Call(Invalid),
     /// The webhook cannot be rendered: final.
     Webhook(webhook::Error),
     /// What it renders to is no request that HTTP knows.
@@ -63,16 +65,12 @@ impl TryFrom<Call> for Owed {
         let webhook: Webhook = webhook
             .ok_or_else(|| Invalid::missing("calls.webhook"))?
             .try_into()?;
-        let object = serde_json::from_str(&request_object).map_err(|error| Invalid {
-            field: "calls.request_object",
-            reason: format!("is not JSON: {error}"),
-        })?;
         let valid_for = valid_for.ok_or_else(|| Invalid::missing("calls.valid_for"))?;
         let valid_for = duration_from("calls.valid_for", valid_for)?;
         Ok(Self {
             idempotency_key: format!("{operation_id}:{}", webhook.id),
             webhook,
-            object,
+            request_object,
             correlation_id,
             poll_url: Some(poll_url).filter(|url| !url.is_empty()),
             valid_for: valid_for.to_std().unwrap_or_default(),
@@ -87,10 +85,16 @@ impl Owed {
         client: &Client,
         traceparent: Option<String>,
     ) -> Result<Prepared, Unsendable> {
+        let object = Data::request_object(&self.request_object).map_err(|error| {
+            Unsendable::Call(Invalid {
+                field: "calls.request_object",
+                reason: format!("is not JSON: {error}"),
+            })
+        })?;
         let correlation_id = Some(self.correlation_id.as_str());
         let rendered = match &self.poll_url {
-            Some(url) => webhook::poll_request(&self.webhook, &self.object, correlation_id, url),
-            None => webhook::request(&self.webhook, &self.object, correlation_id),
+            Some(url) => webhook::poll_request(&self.webhook, &object, correlation_id, url),
+            None => webhook::request(&self.webhook, &object, correlation_id),
         };
         let HttpRequest {
             method,

@@ -128,6 +128,10 @@ impl Exchanges {
         };
         let Prepared { request, url } = match owed.prepare(&self.client, traceparent) {
             Ok(prepared) => prepared,
+            Err(Unsendable::Call(invalid)) => {
+                let reason = self.redactor.text(&invalid.to_string(), &[]);
+                return Told::without_exchange(Verdict::Failed { reason });
+            }
             Err(Unsendable::Webhook(error)) => {
                 let reason = self.redactor.text(&error.to_string(), &[]);
                 return Told::without_exchange(Verdict::Failed { reason });

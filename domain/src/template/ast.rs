@@ -1,82 +1,82 @@
-//! A parsed template. Nodes print as Go prints them in messages.
+//! A parsed template, which outlives its source. Nodes print as Go prints them in messages.
 
 use std::fmt::{self, Write as _};
 
-pub(super) type List<'s> = Vec<Node<'s>>;
+pub(super) type List = Vec<Node>;
 
 #[derive(Debug)]
-pub(super) enum Node<'s> {
-    Text(&'s str),
+pub(super) enum Node {
+    Text(Box<str>),
     Action {
         pos: usize,
-        pipe: Pipe<'s>,
+        pipe: Pipe,
     },
-    If(Branch<'s>),
-    With(Branch<'s>),
-    Range(Branch<'s>),
+    If(Branch),
+    With(Branch),
+    Range(Branch),
     Template {
         pos: usize,
         name: String,
-        pipe: Option<Pipe<'s>>,
+        pipe: Option<Pipe>,
     },
     Break,
     Continue,
 }
 
 #[derive(Debug)]
-pub(super) struct Branch<'s> {
-    pub pipe: Pipe<'s>,
-    pub list: List<'s>,
-    pub otherwise: Option<List<'s>>,
+pub(super) struct Branch {
+    pub pipe: Pipe,
+    pub list: List,
+    pub otherwise: Option<List>,
 }
 
 #[derive(Debug)]
-pub(super) struct Pipe<'s> {
+pub(super) struct Pipe {
     pub pos: usize,
-    pub declared: Vec<&'s str>,
+    pub declared: Vec<Box<str>>,
     pub is_assignment: bool,
-    pub commands: Vec<Command<'s>>,
+    pub commands: Vec<Command>,
 }
 
 #[derive(Debug)]
-pub(super) struct Command<'s> {
+pub(super) struct Command {
     pub pos: usize,
-    pub args: Vec<Expr<'s>>,
+    pub args: Vec<Expr>,
 }
 
 #[derive(Debug)]
-pub(super) struct Expr<'s> {
+pub(super) struct Expr {
     pub pos: usize,
-    pub term: Term<'s>,
+    pub term: Term,
 }
 
 #[derive(Debug)]
-pub(super) enum Term<'s> {
+pub(super) enum Term {
     Dot,
     Nil,
     Bool(bool),
-    Number(Number<'s>),
+    Number(Number),
     /// The text, and how the source writes it.
-    Text(String, &'s str),
-    Field(Vec<&'s str>),
+    Text(Box<str>, Box<str>),
+    Field(Vec<Box<str>>),
     /// A variable, its `$` included, and fields of it.
-    Variable(Vec<&'s str>),
-    Function(&'s str),
-    Pipe(Pipe<'s>),
-    Chain(Box<Expr<'s>>, Vec<&'s str>),
+    Variable(Vec<Box<str>>),
+    Function(Box<str>),
+    Pipe(Pipe),
+    Chain(Box<Expr>, Vec<Box<str>>),
 }
 
 /// A number constant, in every form that it can be taken for.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Number<'s> {
-    pub text: &'s str,
+#[derive(Clone, Debug, Default)]
+pub(super) struct Number {
+    pub text: Box<str>,
     pub int: Option<i64>,
     pub is_uint: bool,
     pub float: Option<f64>,
     pub complex: Option<(f64, f64)>,
 }
 
-impl fmt::Display for Node<'_> {
+impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(&super::quoted(text)),
@@ -97,7 +97,7 @@ impl fmt::Display for Node<'_> {
     }
 }
 
-fn write_branch(f: &mut fmt::Formatter<'_>, name: &str, branch: &Branch<'_>) -> fmt::Result {
+fn write_branch(f: &mut fmt::Formatter<'_>, name: &str, branch: &Branch) -> fmt::Result {
     write!(f, "{{{{{name} {}}}}}", branch.pipe)?;
     for node in &branch.list {
         write!(f, "{node}")?;
@@ -111,7 +111,7 @@ fn write_branch(f: &mut fmt::Formatter<'_>, name: &str, branch: &Branch<'_>) -> 
     f.write_str("{{end}}")
 }
 
-impl fmt::Display for Pipe<'_> {
+impl fmt::Display for Pipe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.declared.is_empty() {
             f.write_str(&self.declared.join(", "))?;
@@ -127,7 +127,7 @@ impl fmt::Display for Pipe<'_> {
     }
 }
 
-impl fmt::Display for Command<'_> {
+impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, arg) in self.args.iter().enumerate() {
             if index > 0 {
@@ -142,13 +142,13 @@ impl fmt::Display for Command<'_> {
     }
 }
 
-impl fmt::Display for Expr<'_> {
+impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.term {
             Term::Dot => f.write_char('.'),
             Term::Nil => f.write_str("nil"),
             Term::Bool(value) => write!(f, "{value}"),
-            Term::Number(number) => f.write_str(number.text),
+            Term::Number(number) => f.write_str(&number.text),
             Term::Text(_, source) => f.write_str(source),
             Term::Field(names) => write_names(f, names),
             Term::Variable(names) => f.write_str(&names.join(".")),
@@ -165,6 +165,6 @@ impl fmt::Display for Expr<'_> {
     }
 }
 
-fn write_names(f: &mut fmt::Formatter<'_>, names: &[&str]) -> fmt::Result {
+fn write_names(f: &mut fmt::Formatter<'_>, names: &[Box<str>]) -> fmt::Result {
     names.iter().try_for_each(|name| write!(f, ".{name}"))
 }

@@ -1,11 +1,10 @@
 //! What a template renders: the request object of an operation, or the answer of another system.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use serde_json::Value as Json;
-
-use super::json::{self, same_name};
+use super::json::{self, Json, same_name};
 use super::value::{Field, Struct, Time, Value};
 use super::{formation, functions};
 use crate::webhook::WebhookType;
@@ -51,9 +50,14 @@ const ENTITY_MEMBERS: [&str; 6] = [
 ];
 
 impl Data {
-    /// The request object of an application's operation. Members are found in any case, as Go's
-    /// decoder finds them.
-    pub fn request_object(object: &Json) -> Self {
+    /// The request object of an application's operation, JSON like
+    /// `{"Application": {...}, "TenantID": "...", "Headers": {...}}`. Members are found in any case,
+    /// as Go's decoder finds them.
+    pub fn request_object(object: &str) -> Result<Self, String> {
+        Ok(Self::object(&json::parse(object)?))
+    }
+
+    fn object(object: &Json<'_>) -> Self {
         let application = application(member(object, "Application"));
         let fields = vec![
             Field {
@@ -73,8 +77,9 @@ impl Data {
     pub fn empty_request_object(kind: WebhookType) -> Option<Self> {
         let root = match kind {
             WebhookType::RegisterApplication | WebhookType::UnregisterApplication => {
-                let empty = serde_json::json!({"Application": {"id": ""}});
-                return Some(Self::request_object(&empty));
+                let id = (Cow::Borrowed("id"), Json::String(Cow::default()));
+                let application = (Cow::Borrowed("Application"), Json::Object(vec![id]));
+                return Some(Self::object(&Json::Object(vec![application])));
             }
             WebhookType::ConfigurationChanged => formation::configuration_change(),
             WebhookType::ApplicationTenantMapping => formation::tenant_mapping(),
@@ -93,8 +98,8 @@ impl Data {
         let mut members = BTreeMap::new();
         if !body.is_empty() {
             let parsed = match json::parse(&text)? {
-                json::Json::Object(members) => members,
-                json::Json::Null => Vec::new(),
+                Json::Object(members) => members,
+                Json::Null => Vec::new(),
                 other => {
                     let kind = other.kind();
                     return Err(format!(
@@ -105,8 +110,8 @@ impl Data {
             };
             for (name, value) in parsed {
                 match value {
-                    json::Json::Null => members.remove(name.as_str()),
-                    json::Json::String(text) => members.insert(name.into(), Value::str(text)),
+                    Json::Null => members.remove(&*name),
+                    Json::String(text) => members.insert(name.into(), Value::str(text)),
                     other => {
                         let text = functions::canonical_json(&Value::from_json(&other))?;
                         let inside = functions::json_string(&text, false);
@@ -223,20 +228,22 @@ fn named((name, json): (&'static str, &'static str), value: Value) -> Field {
     }
 }
 
-/// The last member of this name that is not null.
-fn member<'a>(object: &'a Json, name: &str) -> &'a Json {
-    let members = object.as_object();
-    let exact = members.and_then(|members| members.get(name));
-    let found = exact.or_else(|| {
-        members?
-            .iter()
-            .find(|(key, _)| same_name(key, name))
-            .map(|(_, value)| value)
-    });
-    found.unwrap_or(&Json::Null)
+/// The last member of this name, or else of the name in another case.
+fn find<'a, 'b>(object: &'b Json<'a>, name: &str) -> Option<&'b Json<'a>> {
+    let Json::Object(members) = object else {
+        return None;
+    };
+    let mut last_first = members.iter().rev();
+    let exact = last_first.clone().find(|(key, _)| key == name);
+    let found = exact.or_else(|| last_first.find(|(key, _)| same_name(key, name)));
+    found.map(|(_, value)| value)
 }
 
-fn application(application: &Json) -> Value {
+fn member<'a, 'b>(object: &'b Json<'a>, name: &str) -> &'b Json<'a> {
+    find(object, name).unwrap_or(&Json::Null)
+}
+
+fn application(application: &Json<'_>) -> Value {
     let optional = |(name, json)| named((name, json), optional(member(application, json)));
     let mut fields = vec![named(("Name", "name"), text(member(application, "name")))];
     fields.extend(BEFORE_STATUS.map(optional));
@@ -250,7 +257,7 @@ fn application(application: &Json) -> Value {
                     Value::Named(
                         "graphql.ApplicationStatusCondition",
                         member(status, "condition")
-                            .as_str()
+                            .as_text()
                             .unwrap_or_default()
                             .into(),
                     ),
@@ -264,12 +271,8 @@ fn application(application: &Json) -> Value {
     };
     fields.push(named(("Status", "status"), status));
     fields.extend(BEHIND_STATUS.map(optional));
-    let given = |members: &serde_json::Map<String, Json>| {
-        members
-            .keys()
-            .any(|key| ENTITY_MEMBERS.iter().any(|name| same_name(key, name)))
-    };
-    let entity = if application.as_object().is_some_and(given) {
+    let is_given = |name: &&str| find(application, name).is_some();
+    let entity = if ENTITY_MEMBERS.iter().any(is_given) {
         entity(application)
     } else {
         Value::Ptr(Err(ENTITY))
@@ -281,12 +284,12 @@ fn application(application: &Json) -> Value {
     pointer(APPLICATION, fields)
 }
 
-fn entity(application: &Json) -> Value {
+fn entity(application: &Json<'_>) -> Value {
     let mut fields = vec![
         named(("ID", "id"), text(member(application, "id"))),
         named(
             ("Ready", "ready"),
-            Value::Bool(member(application, "ready").as_bool().unwrap_or_default()),
+            Value::Bool(matches!(member(application, "ready"), Json::Bool(true))),
         ),
     ];
     for (name, json) in ENTITY_TIMES {
@@ -303,24 +306,24 @@ fn entity(application: &Json) -> Value {
     pointer(ENTITY, fields)
 }
 
-fn text(value: &Json) -> Value {
-    Value::str(value.as_str().unwrap_or_default())
+fn text(value: &Json<'_>) -> Value {
+    Value::str(value.as_text().unwrap_or_default())
 }
 
-fn optional(value: &Json) -> Value {
-    Value::StrPtr(value.as_str().map(Into::into))
+fn optional(value: &Json<'_>) -> Value {
+    Value::StrPtr(value.as_text().map(Into::into))
 }
 
-fn texts(value: &Json) -> Value {
-    let Some(members) = value.as_object() else {
+fn texts(value: &Json<'_>) -> Value {
+    let Json::Object(members) = value else {
         return Value::NilStrMap;
     };
-    let member = |(name, value): (&String, &Json)| (Rc::from(name.as_str()), text(value));
+    let member = |(name, value): &(Cow<'_, str>, Json<'_>)| (Rc::from(&**name), text(value));
     Value::StrMap(Rc::new(members.iter().map(member).collect()))
 }
 
-fn time(value: &Json, pointer: bool) -> Value {
-    let text = value.as_str().unwrap_or("0001-01-01T00:00:00Z").to_owned();
+fn time(value: &Json<'_>, pointer: bool) -> Value {
+    let text = value.as_text().unwrap_or("0001-01-01T00:00:00Z").to_owned();
     let parsed = chrono::DateTime::parse_from_rfc3339(&text).ok();
     Value::Time(Rc::new(Time {
         text,
@@ -347,5 +350,18 @@ impl Time {
 
     pub(super) fn json(&self) -> String {
         functions::json_string(&self.text, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_of_a_name_counts_and_the_names_own_case_before_all() {
+        let object = json::parse(r#"{"id":"1","ID":"2","id":"3","NAME":"4","Name":"5"}"#).unwrap();
+        assert_eq!(member(&object, "id").as_text(), Some("3"));
+        assert_eq!(member(&object, "name").as_text(), Some("5"));
+        assert_eq!(member(&object, "error"), &Json::Null);
     }
 }

@@ -12,7 +12,7 @@ use super::value::{Struct, Value};
 
 /// The words of a command behind the first, and what was piped into it.
 struct Args<'t> {
-    words: &'t [Expr<'t>],
+    words: &'t [Expr],
     piped: Option<Val>,
 }
 
@@ -52,7 +52,7 @@ impl<'t> State<'t> {
     pub(super) fn command(
         &mut self,
         dot: &Val,
-        command: &'t Command<'t>,
+        command: &'t Command,
         piped: Option<Val>,
     ) -> Result<Val, Stop> {
         let Some((first, words)) = command.args.split_first() else {
@@ -92,7 +92,7 @@ impl<'t> State<'t> {
     fn chain(
         &mut self,
         dot: &Val,
-        (expr, base, names): (&'t Expr<'t>, &'t Expr<'t>, &'t [&'t str]),
+        (expr, base, names): (&'t Expr, &'t Expr, &'t [Box<str>]),
         args: &Args<'t>,
     ) -> Result<Val, Stop> {
         self.at_expr(expr);
@@ -102,8 +102,8 @@ impl<'t> State<'t> {
 
     fn variable_fields(
         &mut self,
-        expr: &'t Expr<'t>,
-        names: &'t [&'t str],
+        expr: &'t Expr,
+        names: &'t [Box<str>],
         args: &Args<'t>,
     ) -> Result<Val, Stop> {
         let Some((name, fields)) = names.split_first() else {
@@ -119,7 +119,7 @@ impl<'t> State<'t> {
 
     fn fields(
         &mut self,
-        (receiver, names): (Val, &'t [&'t str]),
+        (receiver, names): (Val, &'t [Box<str>]),
         args: &Args<'t>,
     ) -> Result<Val, Stop> {
         let Some((last, names)) = names.split_last() else {
@@ -134,18 +134,21 @@ impl<'t> State<'t> {
 
     fn field(&mut self, (receiver, name): (Val, &'t str), args: &Args<'t>) -> Result<Val, Stop> {
         self.work.step()?;
-        let kind = receiver.type_name();
         if let Value::Invalid = receiver.value {
             return Ok(Val::data(Value::Invalid));
         }
         let target = match receiver.value.pointee() {
-            Some(Value::Nil) => return error(format!("nil pointer evaluating {kind}.{name}")),
+            Some(Value::Nil) => {
+                let kind = receiver.type_name();
+                return error(format!("nil pointer evaluating {kind}.{name}"));
+            }
             Some(target) => target,
             None => {
                 let known = match &receiver.value {
                     Value::Ptr(Err(kind)) => super::data::has_field(kind, name),
                     _ => true,
                 };
+                let kind = receiver.type_name();
                 return if known {
                     error(format!("nil pointer evaluating {kind}.{name}"))
                 } else {
@@ -184,7 +187,10 @@ impl<'t> State<'t> {
                 }
                 .element(value))
             }
-            _ => error(format!("can't evaluate field {name} in type {kind}")),
+            _ => {
+                let kind = receiver.type_name();
+                error(format!("can't evaluate field {name} in type {kind}"))
+            }
         }
     }
 
@@ -270,7 +276,7 @@ impl<'t> State<'t> {
     }
 
     /// An argument for a parameter of this type.
-    fn argument(&mut self, dot: &Val, kind: Type, expr: &'t Expr<'t>) -> Result<Val, Stop> {
+    fn argument(&mut self, dot: &Val, kind: Type, expr: &'t Expr) -> Result<Val, Stop> {
         self.at_expr(expr);
         match &expr.term {
             Term::Nil => match kind.zero() {
@@ -287,7 +293,7 @@ impl<'t> State<'t> {
         }
     }
 
-    fn any_argument(&mut self, dot: &Val, expr: &'t Expr<'t>) -> Result<Val, Stop> {
+    fn any_argument(&mut self, dot: &Val, expr: &'t Expr) -> Result<Val, Stop> {
         self.at_expr(expr);
         match &expr.term {
             Term::Dot => Ok(dot.clone()),
@@ -341,7 +347,7 @@ fn literal(text: &str) -> Val {
     Val::author(Value::str(text))
 }
 
-fn not_a_function(expr: &Expr<'_>, args: &Args<'_>) -> Result<(), Stop> {
+fn not_a_function(expr: &Expr, args: &Args<'_>) -> Result<(), Stop> {
     if args.is_empty() {
         return Ok(());
     }
@@ -359,7 +365,7 @@ fn method_result(value: Result<Value, String>, name: &str, args: &Args<'_>) -> R
     }
 }
 
-fn constant(dot: &Val, expr: &Expr<'_>) -> Result<Val, Stop> {
+fn constant(dot: &Val, expr: &Expr) -> Result<Val, Stop> {
     match &expr.term {
         Term::Dot => Ok(dot.clone()),
         Term::Bool(value) => Ok(Val::author(Value::Bool(*value))),
@@ -374,9 +380,11 @@ fn struct_field(
     (value, name): (&Struct, &str),
     args: &Args<'_>,
 ) -> Result<Val, Stop> {
-    let kind = receiver.type_name();
     match value.field(name) {
-        None => error(format!("can't evaluate field {name} in type {kind}")),
+        None => {
+            let kind = receiver.type_name();
+            error(format!("can't evaluate field {name} in type {kind}"))
+        }
         Some(Err(message)) => error(message),
         Some(Ok(_)) if !args.is_empty() => error(format!(
             "{name} has arguments but cannot be invoked as function"

@@ -5,8 +5,9 @@ use std::fmt::Display;
 use super::ast::{Branch, Expr, List, Node, Pipe};
 use super::output::{Output, Trust};
 use super::parse::Templates;
+use super::parsed::Template;
 use super::print;
-use super::value::{Kind, Value};
+use super::value::Value;
 use super::work::{STEP, Work};
 
 /// A value on its way through a template.
@@ -100,7 +101,7 @@ pub(super) struct Place<'t> {
 
 pub(super) struct State<'t> {
     source: &'t str,
-    templates: &'t Templates<'t>,
+    templates: &'t Templates,
     /// The name of the template that is walked.
     name: &'t str,
     place: Place<'t>,
@@ -109,16 +110,11 @@ pub(super) struct State<'t> {
     pub(super) work: Work,
 }
 
-pub(super) fn execute(
-    source: &str,
-    templates: &Templates<'_>,
-    data: &Value,
-    output: Output,
-) -> Result<String, String> {
+pub(super) fn execute(template: &Template, data: &Value, output: Output) -> Result<String, String> {
     let root = Val::data(data.clone()).unboxed();
     let mut state = State {
-        source,
-        templates,
+        source: &template.source,
+        templates: &template.templates,
         name: "",
         place: Place {
             pos: 0,
@@ -128,7 +124,7 @@ pub(super) fn execute(
         output,
         work: Work::default(),
     };
-    let outcome = match templates.get("") {
+    let outcome = match template.templates.get("") {
         Some(list) => state.list(&root, list),
         None => Ok(()),
     };
@@ -146,7 +142,7 @@ impl<'t> State<'t> {
         };
     }
 
-    pub(super) fn at_expr(&mut self, expr: &'t Expr<'t>) {
+    pub(super) fn at_expr(&mut self, expr: &'t Expr) {
         self.at(expr.pos, expr);
     }
 
@@ -166,7 +162,7 @@ impl<'t> State<'t> {
         format!("template: :{line}:{column}: executing {name} at <{shown}>: {message}")
     }
 
-    fn list(&mut self, dot: &Val, list: &'t List<'t>) -> Result<(), Stop> {
+    fn list(&mut self, dot: &Val, list: &'t List) -> Result<(), Stop> {
         self.work.enter()?;
         for node in list {
             self.node(dot, node)?;
@@ -175,7 +171,7 @@ impl<'t> State<'t> {
         Ok(())
     }
 
-    fn node(&mut self, dot: &Val, node: &'t Node<'t>) -> Result<(), Stop> {
+    fn node(&mut self, dot: &Val, node: &'t Node) -> Result<(), Stop> {
         self.work.step()?;
         match node {
             Node::Text(text) => Ok(self.output.push(text, Trust::Author, false)?),
@@ -206,7 +202,7 @@ impl<'t> State<'t> {
         }
     }
 
-    fn choose(&mut self, dot: &Val, branch: &'t Branch<'t>, is_with: bool) -> Result<(), Stop> {
+    fn choose(&mut self, dot: &Val, branch: &'t Branch, is_with: bool) -> Result<(), Stop> {
         let known = self.variables.len();
         let value = self.pipeline(dot, &branch.pipe)?;
         if value.value.truth() {
@@ -218,7 +214,7 @@ impl<'t> State<'t> {
         Ok(())
     }
 
-    fn range(&mut self, dot: &Val, branch: &'t Branch<'t>) -> Result<(), Stop> {
+    fn range(&mut self, dot: &Val, branch: &'t Branch) -> Result<(), Stop> {
         let value = self.pipeline(dot, &branch.pipe)?;
         let turns = self.turns(&value, branch)?;
         if turns.is_empty() {
@@ -247,7 +243,7 @@ impl<'t> State<'t> {
     }
 
     /// What a range goes over: keys and elements.
-    fn turns(&mut self, value: &Val, branch: &Branch<'_>) -> Result<Vec<(Value, Val)>, Stop> {
+    fn turns(&mut self, value: &Val, branch: &Branch) -> Result<Vec<(Value, Val)>, Stop> {
         let target = value.value.pointee().unwrap_or_else(|| value.value.clone());
         if let Some(count) = target.as_int().or(match target {
             Value::Byte(byte) => Some(i64::from(byte)),
@@ -280,15 +276,15 @@ impl<'t> State<'t> {
         Err(Stop::Error(format!("range can't iterate over {shown}")))
     }
 
-    fn assign_turn(&mut self, pipe: &Pipe<'t>, key: Value, element: &Val) -> Result<(), Stop> {
+    fn assign_turn(&mut self, pipe: &Pipe, key: Value, element: &Val) -> Result<(), Stop> {
         let key = Val {
             value: key,
             interface: None,
             ..element.clone()
         };
         let turn = match pipe.declared.as_slice() {
-            [name] => vec![(*name, element.clone())],
-            [first, second] => vec![(*first, key), (*second, element.clone())],
+            [name] => vec![(name, element.clone())],
+            [first, second] => vec![(first, key), (second, element.clone())],
             _ => Vec::new(),
         };
         for (name, value) in turn {
@@ -297,12 +293,7 @@ impl<'t> State<'t> {
         Ok(())
     }
 
-    fn template(
-        &mut self,
-        dot: &Val,
-        name: &'t str,
-        pipe: Option<&'t Pipe<'t>>,
-    ) -> Result<(), Stop> {
+    fn template(&mut self, dot: &Val, name: &'t str, pipe: Option<&'t Pipe>) -> Result<(), Stop> {
         let templates = self.templates;
         let Some(list) = templates.get(name) else {
             let name = super::quoted(name);
@@ -345,7 +336,7 @@ impl<'t> State<'t> {
         Ok(())
     }
 
-    pub(super) fn pipeline(&mut self, dot: &Val, pipe: &'t Pipe<'t>) -> Result<Val, Stop> {
+    pub(super) fn pipeline(&mut self, dot: &Val, pipe: &'t Pipe) -> Result<Val, Stop> {
         self.work.enter()?;
         self.at(pipe.pos, pipe);
         let mut value: Option<Val> = None;
@@ -357,7 +348,7 @@ impl<'t> State<'t> {
             if pipe.is_assignment {
                 self.set(name, value.clone())?;
             } else {
-                self.variables.push((*name, value.clone()));
+                self.variables.push((name, value.clone()));
             }
         }
         self.work.leave();
@@ -372,6 +363,10 @@ impl<'t> State<'t> {
         if let Value::Invalid = target {
             return Ok(self.output.push("<no value>", Trust::Author, false)?);
         }
+        if let Some(text) = target.text() {
+            print::charge(text, &self.work)?;
+            return Ok(self.output.push(text, value.trust, value.nils)?);
+        }
         let printed = print::display(&target, &self.work)?;
         let holds_escaped = matches!(&target, Value::StrMap(map) if map.values().any(|v| matches!(v, Value::Escaped(_))));
         let trust = if holds_escaped {
@@ -379,8 +374,6 @@ impl<'t> State<'t> {
         } else {
             value.trust
         };
-        let is_text = target.kind() == Kind::String;
-        let nils = if is_text { value.nils } else { printed.nils };
-        Ok(self.output.push(&printed.text, trust, nils)?)
+        Ok(self.output.push(&printed.text, trust, printed.nils)?)
     }
 }

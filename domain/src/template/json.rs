@@ -2,24 +2,33 @@
 
 mod path;
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 pub(crate) use path::{find, set};
 
-/// A JSON value.
+/// A JSON value, which borrows from its source what stands there as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Json {
+pub(crate) enum Json<'a> {
     Null,
     Bool(bool),
     /// The number's text.
-    Number(String),
-    String(String),
-    Array(Vec<Json>),
+    Number(&'a str),
+    String(Cow<'a, str>),
+    Array(Vec<Json<'a>>),
     /// Members in their order, repeated names included.
-    Object(Vec<(String, Json)>),
+    Object(Vec<(Cow<'a, str>, Json<'a>)>),
 }
 
-impl Json {
+impl Json<'_> {
+    /// The text, if it is one.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The word for the value's type in Go's messages.
     pub(crate) const fn kind(&self) -> &'static str {
         match self {
@@ -68,7 +77,7 @@ fn fold(letter: char) -> char {
     }
 }
 
-pub(crate) fn parse(text: &str) -> Result<Json, String> {
+pub(crate) fn parse(text: &str) -> Result<Json<'_>, String> {
     let mut parser = Parser {
         bytes: text.as_bytes(),
         text,
@@ -92,7 +101,7 @@ struct Parser<'a> {
     at: usize,
 }
 
-impl Parser<'_> {
+impl<'a> Parser<'a> {
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
@@ -130,7 +139,7 @@ impl Parser<'_> {
         format!("invalid character {shown} {context}")
     }
 
-    fn value(&mut self, depth: usize) -> Result<Json, String> {
+    fn value(&mut self, depth: usize) -> Result<Json<'a>, String> {
         if depth > MAX_DEPTH {
             return Err("exceeded max depth".to_owned());
         }
@@ -146,7 +155,7 @@ impl Parser<'_> {
         }
     }
 
-    fn literal(&mut self, word: &str, value: Json) -> Result<Json, String> {
+    fn literal(&mut self, word: &str, value: Json<'a>) -> Result<Json<'a>, String> {
         for expected in word.bytes() {
             if self.peek() != Some(expected) {
                 let expected = char::from(expected);
@@ -157,7 +166,7 @@ impl Parser<'_> {
         Ok(value)
     }
 
-    fn object(&mut self, depth: usize) -> Result<Json, String> {
+    fn object(&mut self, depth: usize) -> Result<Json<'a>, String> {
         self.at += 1;
         let mut members = Vec::new();
         self.skip_blanks();
@@ -190,7 +199,7 @@ impl Parser<'_> {
         }
     }
 
-    fn array(&mut self, depth: usize) -> Result<Json, String> {
+    fn array(&mut self, depth: usize) -> Result<Json<'a>, String> {
         self.at += 1;
         let mut items = Vec::new();
         self.skip_blanks();
@@ -213,7 +222,7 @@ impl Parser<'_> {
         }
     }
 
-    fn number(&mut self) -> Result<Json, String> {
+    fn number(&mut self) -> Result<Json<'a>, String> {
         let start = self.at;
         if self.peek() == Some(b'-') {
             self.at += 1;
@@ -240,7 +249,7 @@ impl Parser<'_> {
             }
             self.digits();
         }
-        Ok(Json::Number(self.text[start..self.at].to_owned()))
+        Ok(Json::Number(&self.text[start..self.at]))
     }
 
     fn digits(&mut self) {
@@ -249,24 +258,25 @@ impl Parser<'_> {
         }
     }
 
-    fn string(&mut self) -> Result<String, String> {
+    fn string(&mut self) -> Result<Cow<'a, str>, String> {
         self.at += 1;
-        let mut text = String::new();
-        let mut plain = self.at;
+        let mut text = Cow::Borrowed("");
         loop {
+            let rest = &self.bytes[self.at..];
+            let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | ..0x20);
+            let plain = rest.iter().position(ends).unwrap_or(rest.len());
+            text += &self.text[self.at..self.at + plain];
+            self.at += plain;
             match self.peek() {
                 Some(b'"') => {
-                    text.push_str(&self.text[plain..self.at]);
                     self.at += 1;
                     return Ok(text);
                 }
                 Some(b'\\') => {
-                    text.push_str(&self.text[plain..self.at]);
                     self.at += 1;
-                    text.push(self.escape()?);
-                    plain = self.at;
+                    let c = self.escape()?;
+                    text.to_mut().push(c);
                 }
-                Some(0x20..) => self.at += 1,
                 _ => return Err(self.unexpected("in string literal")),
             }
         }
@@ -323,7 +333,7 @@ impl Parser<'_> {
     }
 }
 
-impl std::fmt::Display for Json {
+impl std::fmt::Display for Json<'_> {
     /// Compact, as the source has its members and numbers.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -79,7 +79,7 @@ fn plain(digits: &str) -> Option<&str> {
 }
 
 /// A character constant, its quotes included.
-pub(super) fn character(source: &str) -> Result<Number<'_>, String> {
+pub(super) fn character(source: &str) -> Result<Number, String> {
     let (unit, rest) = unquote_char(&source[1..], '\'').ok_or("invalid syntax")?;
     if rest != "'" {
         return Err(format!("malformed character constant: {source}"));
@@ -89,7 +89,7 @@ pub(super) fn character(source: &str) -> Result<Number<'_>, String> {
         Unit::Byte(byte) => u32::from(byte),
     };
     Ok(Number {
-        text: source,
+        text: source.into(),
         int: Some(i64::from(value)),
         is_uint: true,
         float: Some(f64::from(value)),
@@ -97,7 +97,7 @@ pub(super) fn character(source: &str) -> Result<Number<'_>, String> {
     })
 }
 
-pub(super) fn complex(source: &str) -> Result<Number<'_>, String> {
+pub(super) fn complex(source: &str) -> Result<Number, String> {
     let split = source
         .char_indices()
         .skip(1)
@@ -110,7 +110,7 @@ pub(super) fn complex(source: &str) -> Result<Number<'_>, String> {
     });
     let value = parts.ok_or("syntax error scanning complex number")?;
     Ok(Number {
-        text: source,
+        text: source.into(),
         complex: Some(value),
         ..simplified(value)
     })
@@ -121,7 +121,7 @@ pub(super) fn complex(source: &str) -> Result<Number<'_>, String> {
     clippy::cast_precision_loss,
     reason = "as Go converts"
 )]
-fn simplified<'s>((real, imaginary): (f64, f64)) -> Number<'s> {
+fn simplified((real, imaginary): (f64, f64)) -> Number {
     if imaginary != 0.0 {
         return Number::default();
     }
@@ -139,15 +139,15 @@ fn simplified<'s>((real, imaginary): (f64, f64)) -> Number<'s> {
     clippy::cast_precision_loss,
     reason = "as Go converts"
 )]
-pub(super) fn number(source: &str) -> Result<Number<'_>, String> {
+pub(super) fn number(source: &str) -> Result<Number, String> {
     let mut number = Number {
-        text: source,
+        text: source.into(),
         ..Number::default()
     };
     if let Some(imaginary) = source.strip_suffix('i').and_then(float) {
         let value = (0.0, imaginary);
         return Ok(Number {
-            text: source,
+            text: source.into(),
             complex: Some(value),
             ..simplified(value)
         });

@@ -37,6 +37,9 @@ struct Json {
     only_nil: bool,
 }
 
+/// Most renderings are no longer.
+const USUAL_LENGTH: usize = 256;
+
 const NIL: &str = "<nil>";
 
 impl Output {
@@ -46,7 +49,7 @@ impl Output {
 
     pub(super) fn json() -> Self {
         Self {
-            text: String::new(),
+            text: String::with_capacity(USUAL_LENGTH),
             json: Some(Json::default()),
         }
     }
@@ -64,7 +67,7 @@ impl Output {
             self.text.push_str(text);
             return Ok(());
         }
-        if !nils && trust != Trust::Author {
+        if !(nils || trust == Trust::Author && text.contains('<')) {
             self.push_json(text, trust);
             return Ok(());
         }
@@ -104,13 +107,27 @@ impl Output {
                 return;
             }
         }
-        for c in text.chars() {
-            json.step(c, &mut self.text);
-        }
+        json.push(text, &mut self.text);
     }
 }
 
 impl Json {
+    fn push(&mut self, mut rest: &str, text: &mut String) {
+        loop {
+            let matters = |byte| byte == b'"' || self.in_string && (byte == b'\\' || self.escaped);
+            let plain = rest.bytes().position(matters).unwrap_or(rest.len());
+            if plain > 0 {
+                self.only_nil = false;
+                text.push_str(&rest[..plain]);
+            }
+            let mut chars = rest[plain..].chars();
+            let Some(c) = chars.next() else { return };
+            self.step(c, text);
+            rest = chars.as_str();
+        }
+    }
+
+    /// Adds a character that may begin or end something.
     fn step(&mut self, c: char, text: &mut String) {
         if !self.in_string {
             text.push(c);
@@ -159,15 +176,21 @@ fn breaks_out(text: &str) -> bool {
 }
 
 fn escape(text: &str, out: &mut String) {
-    for c in text.chars() {
-        match c {
+    let is_special = |c: char| c < ' ' || c == '"' || c == '\\';
+    for part in text.split_inclusive(is_special) {
+        let mut chars = part.chars();
+        let Some(special) = chars.next_back().filter(|c| is_special(*c)) else {
+            out.push_str(part);
+            continue;
+        };
+        out.push_str(chars.as_str());
+        match special {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            c if c < ' ' => _ = write!(out, "\\u{:04x}", u32::from(c)),
-            c => out.push(c),
+            c => _ = write!(out, "\\u{:04x}", u32::from(c)),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::lex::{Kind, Token, lex};
 use super::literal;
 
 /// The templates of a source by their names; the source itself has the empty name.
-pub(super) type Templates<'s> = HashMap<String, List<'s>>;
+pub(super) type Templates = HashMap<String, List>;
 
 /// How deep blocks and parentheses may nest. Beyond it a hostile template could use up the stack.
 const MAX_DEPTH: usize = 100;
@@ -18,7 +18,7 @@ const MAX_DEPTH: usize = 100;
 pub(super) fn parse<'s>(
     source: &'s str,
     is_function: &'s dyn Fn(&str) -> bool,
-) -> Result<Templates<'s>, String> {
+) -> Result<Templates, String> {
     let mut parser = Parser {
         tokens: lex(source),
         at: 0,
@@ -46,7 +46,7 @@ struct Parser<'s> {
     /// The last token that was looked at; messages name its line.
     furthest: usize,
     is_function: &'s dyn Fn(&str) -> bool,
-    templates: Templates<'s>,
+    templates: Templates,
     variables: Vec<&'s str>,
     ranges: usize,
     depth: usize,
@@ -68,8 +68,8 @@ impl Closing {
     }
 }
 
-enum Item<'s> {
-    Node(Node<'s>),
+enum Item {
+    Node(Node),
     Closing(Closing),
 }
 
@@ -161,7 +161,7 @@ impl<'s> Parser<'s> {
         self.add(String::new(), root)
     }
 
-    fn add(&mut self, name: String, list: List<'s>) -> Result<(), String> {
+    fn add(&mut self, name: String, list: List) -> Result<(), String> {
         match self.templates.get(&name) {
             Some(known) if !is_empty(known) => {
                 if is_empty(&list) {
@@ -206,7 +206,7 @@ impl<'s> Parser<'s> {
         }
     }
 
-    fn list(&mut self) -> Result<(List<'s>, Closing), String> {
+    fn list(&mut self) -> Result<(List, Closing), String> {
         let mut list = Vec::new();
         while self.peek_non_space().kind != Kind::Eof {
             match self.item()? {
@@ -217,10 +217,10 @@ impl<'s> Parser<'s> {
         Err("unexpected EOF".to_owned())
     }
 
-    fn item(&mut self) -> Result<Item<'s>, String> {
+    fn item(&mut self) -> Result<Item, String> {
         let token = self.next_non_space();
         match token.kind {
-            Kind::Text => Ok(Item::Node(Node::Text(token.text))),
+            Kind::Text => Ok(Item::Node(Node::Text(token.text.into()))),
             Kind::LeftDelim => {
                 self.action_line = token.line;
                 let item = self.action()?;
@@ -231,7 +231,7 @@ impl<'s> Parser<'s> {
         }
     }
 
-    fn action(&mut self) -> Result<Item<'s>, String> {
+    fn action(&mut self) -> Result<Item, String> {
         let before = self.at;
         let token = self.next_non_space();
         let node = match token.kind {
@@ -265,7 +265,7 @@ impl<'s> Parser<'s> {
         Ok(Item::Node(node))
     }
 
-    fn leave(&mut self, node: Node<'s>) -> Result<Node<'s>, String> {
+    fn leave(&mut self, node: Node) -> Result<Node, String> {
         let name = node.to_string();
         self.expect(Kind::RightDelim, &name)?;
         if self.ranges == 0 {
@@ -274,7 +274,7 @@ impl<'s> Parser<'s> {
         Ok(node)
     }
 
-    fn branch(&mut self, context: &'static str) -> Result<Branch<'s>, String> {
+    fn branch(&mut self, context: &'static str) -> Result<Branch, String> {
         self.enter()?;
         let variables = self.variables.len();
         let pipe = self.pipeline(context, Kind::RightDelim)?;
@@ -296,7 +296,7 @@ impl<'s> Parser<'s> {
         })
     }
 
-    fn otherwise(&mut self, context: &'static str) -> Result<List<'s>, String> {
+    fn otherwise(&mut self, context: &'static str) -> Result<List, String> {
         match (context, self.peek().kind) {
             ("if", Kind::If) => {
                 self.at += 1;
@@ -316,7 +316,7 @@ impl<'s> Parser<'s> {
         }
     }
 
-    fn block(&mut self) -> Result<Node<'s>, String> {
+    fn block(&mut self) -> Result<Node, String> {
         let token = self.next_non_space();
         let name = self.template_name(&token, "block clause")?;
         let pipe = self.pipeline("block clause", Kind::RightDelim)?;
@@ -328,7 +328,7 @@ impl<'s> Parser<'s> {
         })
     }
 
-    fn template(&mut self) -> Result<Node<'s>, String> {
+    fn template(&mut self) -> Result<Node, String> {
         let token = self.next_non_space();
         let name = self.template_name(&token, "template clause")?;
         let before = self.at;
@@ -346,7 +346,7 @@ impl<'s> Parser<'s> {
 }
 
 /// Whether a template has nothing but blanks, so that a later one of its name replaces it.
-fn is_empty(list: &[Node<'_>]) -> bool {
+fn is_empty(list: &[Node]) -> bool {
     list.iter()
         .all(|node| matches!(node, Node::Text(text) if text.trim().is_empty()))
 }

@@ -8,7 +8,7 @@ use numbers::sign;
 use super::functions::VERSION;
 use super::quote::quoted;
 use super::value::{Kind, Value};
-use super::work::Work;
+use super::work::{STEP, Work};
 
 /// What a rendering of values gives.
 #[derive(Debug, Default)]
@@ -74,6 +74,14 @@ pub(super) fn sprintln(values: &[Value], work: &Work) -> Result<Printed, String>
 /// One value as `%v` prints it.
 pub(super) fn display(value: &Value, work: &Work) -> Result<Printed, String> {
     sprint(std::slice::from_ref(value), work)
+}
+
+/// Takes what printing a text as it is costs.
+pub(super) fn charge(text: &str, work: &Work) -> Result<(), String> {
+    work.enter()?;
+    work.charge(STEP + text.len())?;
+    work.leave();
+    Ok(())
 }
 
 impl<'w> Printer<'w> {

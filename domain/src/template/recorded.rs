@@ -143,7 +143,7 @@ fn answer(object: &Json) -> Data {
 fn render(case: &Json) -> Result<Json, Rendering> {
     let template = case["template"].as_str().unwrap();
     let object = &case["object"];
-    let request = || Data::request_object(object);
+    let request = || Data::request_object(&object.to_string()).unwrap();
     let present = |value: Json| match value {
         Json::Object(members) => Json::Object(
             members

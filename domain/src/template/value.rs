@@ -1,5 +1,6 @@
 //! The values of templates, with as much of Go's type system as templates can observe.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -155,19 +156,19 @@ impl Value {
     }
 
     /// What Go's decoder makes of JSON for an `interface {}`.
-    pub(super) fn from_json(json: &Json) -> Self {
+    pub(super) fn from_json(json: &Json<'_>) -> Self {
         match json {
             Json::Null => Self::Nil,
             Json::Bool(value) => Self::Bool(*value),
             Json::Number(text) if text.bytes().all(|b| b.is_ascii_digit() || b == b'-') => {
-                Self::Whole(text.as_str().into())
+                Self::Whole((*text).into())
             }
             Json::Number(text) => Self::Float(text.parse().unwrap_or(f64::INFINITY)),
-            Json::String(text) => Self::str(text.as_str()),
+            Json::String(text) => Self::str(&**text),
             Json::Array(items) => Self::list(items.iter().map(Self::from_json).collect()),
             Json::Object(members) => {
-                let member = |(name, value): &(String, Json)| {
-                    (Rc::from(name.as_str()), Self::from_json(value))
+                let member = |(name, value): &(Cow<'_, str>, Json<'_>)| {
+                    (Rc::from(&**name), Self::from_json(value))
                 };
                 Self::map(members.iter().map(member).collect())
             }

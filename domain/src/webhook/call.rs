@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value as Json;
-
 use super::rendered::{Output, Rendering, Status, Target};
 use super::{Webhook, WebhookMode};
 use crate::template::{self, Data};
@@ -84,30 +82,29 @@ const TRACING_HEADERS: [&str; 7] = [
     "b3",
 ];
 
-/// The call that starts the webhook, for the request object of its operation:
-/// `{"Application": {...}, "TenantID": "...", "Headers": {...}}`.
+/// The call that starts the webhook, for the [request object](Data::request_object) of its
+/// operation.
 pub fn request(
     webhook: &Webhook,
-    object: &Json,
+    object: &Data,
     correlation_id: Option<&str>,
 ) -> Result<HttpRequest, Error> {
     if webhook.output_template.is_none() {
         return Err(Error::NoOutputTemplate);
     }
-    let data = Data::request_object(object);
     let (method, url) = match (&webhook.url_template, &webhook.url) {
         (Some(template), _) => {
-            let Target { method, path } = Target::render(template, &data).map_err(Error::Url)?;
+            let Target { method, path } = Target::render(template, object).map_err(Error::Url)?;
             (method, path)
         }
         (None, Some(url)) => ("GET".to_owned(), url.clone()),
         (None, None) => return Err(Error::NoUrl),
     };
     let body = match &webhook.input_template {
-        Some(template) => super::rendered::body(template, &data).map_err(Error::Input)?,
+        Some(template) => super::rendered::body(template, object).map_err(Error::Input)?,
         None => EMPTY_BODY.to_owned(),
     };
-    let headers = headers(webhook, &data, correlation_id)?;
+    let headers = headers(webhook, object, correlation_id)?;
     Ok(HttpRequest {
         method,
         url,
@@ -119,14 +116,14 @@ pub fn request(
 /// The question how the system gets on with what [`Decision::Accepted`] began.
 pub fn poll_request(
     webhook: &Webhook,
-    object: &Json,
+    object: &Data,
     correlation_id: Option<&str>,
     poll_url: &str,
 ) -> Result<HttpRequest, Error> {
     if webhook.status_template.is_none() {
         return Err(Error::NoStatusTemplate);
     }
-    let headers = headers(webhook, &Data::request_object(object), correlation_id)?;
+    let headers = headers(webhook, object, correlation_id)?;
     Ok(HttpRequest {
         method: "GET".to_owned(),
         url: poll_url.to_owned(),

@@ -1,5 +1,6 @@
 //! What the templates of a webhook must render to.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -55,7 +56,8 @@ const METHODS: [&str; 5] = ["GET", "POST", "PUT", "DELETE", "PATCH"];
 
 impl Target {
     pub fn render(template: &str, data: &Data) -> Result<Self, Rendering> {
-        let members = Members::parse(&template::render_json(template, data)?, "URL")?;
+        let text = template::render_json(template, data)?;
+        let members = Members::parse(&text, "URL")?;
         let [method, path] = members.texts(["method", "path"])?;
         let method = method.ok_or_else(|| missing("URL", "method"))?;
         if !METHODS.contains(&method.as_str()) {
@@ -75,7 +77,8 @@ impl Target {
 
 impl Output {
     pub fn render(template: &str, data: &Data) -> Result<Self, Rendering> {
-        let members = Members::parse(&template::render_json(template, data)?, "Response")?;
+        let text = template::render_json(template, data)?;
+        let members = Members::parse(&text, "Response")?;
         let [error, location, config, state] =
             members.texts(["error", "location", "config", "state"])?;
         let success_status_code = members
@@ -95,7 +98,8 @@ impl Output {
 
 impl Status {
     pub fn render(template: &str, data: &Data) -> Result<Self, Rendering> {
-        let members = Members::parse(&template::render_json(template, data)?, "ResponseStatus")?;
+        let text = template::render_json(template, data)?;
+        let members = Members::parse(&text, "ResponseStatus")?;
         let [status, success, in_progress, failed, error] = members.texts([
             "status",
             "success_status_identifier",
@@ -121,7 +125,12 @@ impl Status {
 pub(crate) fn body(template: &str, data: &Data) -> Result<String, Rendering> {
     let text = template::render_json(template, data)?;
     json::parse(&text).map_err(Rendering::Shape)?;
-    Ok(text.trim_matches([' ', '\t', '\r', '\n']).to_owned())
+    let body = text.trim_matches([' ', '\t', '\r', '\n']);
+    Ok(if body.len() == text.len() {
+        text
+    } else {
+        body.to_owned()
+    })
 }
 
 /// Headers by their names. A null stands for no values, and for no headers.
@@ -140,23 +149,23 @@ pub(crate) fn headers(template: &str, data: &Data) -> Result<Headers, Rendering>
         let values = match value {
             Json::Array(items) => Some(
                 items
-                    .iter()
+                    .into_iter()
                     .map(header_value)
                     .collect::<Result<Vec<_>, _>>()?,
             ),
             Json::Null => None,
             other => return Err(wrong_type(&other, "value", "[]string")),
         };
-        headers.insert(name, values);
+        headers.insert(name.into_owned(), values);
     }
     Ok(Some(headers))
 }
 
-fn header_value(value: &Json) -> Result<String, Rendering> {
+fn header_value(value: Json<'_>) -> Result<String, Rendering> {
     match value {
-        Json::String(text) => Ok(text.clone()),
+        Json::String(text) => Ok(text.into_owned()),
         Json::Null => Ok(String::new()),
-        other => Err(wrong_type(other, "value", "string")),
+        other => Err(wrong_type(&other, "value", "string")),
     }
 }
 
@@ -164,7 +173,7 @@ fn missing(template: &str, member: &str) -> Rendering {
     Rendering::Content(format!("missing {template} Template {member} field"))
 }
 
-fn wrong_type(value: &Json, what: &str, wanted: &str) -> Rendering {
+fn wrong_type(value: &Json<'_>, what: &str, wanted: &str) -> Rendering {
     let found = value.kind();
     let text = format!("json: cannot unmarshal {found} into Go {what} of type {wanted}");
     Rendering::Shape(text)
@@ -172,13 +181,13 @@ fn wrong_type(value: &Json, what: &str, wanted: &str) -> Rendering {
 
 /// The members of a rendered object, found by name as Go's decoder finds them: in any case, the
 /// last of several wins, a null clears.
-struct Members {
+struct Members<'a> {
     shape: &'static str,
-    members: Vec<(String, Json)>,
+    members: Vec<(Cow<'a, str>, Json<'a>)>,
 }
 
-impl Members {
-    fn parse(text: &str, shape: &'static str) -> Result<Self, Rendering> {
+impl<'a> Members<'a> {
+    fn parse(text: &'a str, shape: &'static str) -> Result<Self, Rendering> {
         match json::parse(text).map_err(Rendering::Shape)? {
             Json::Object(members) => Ok(Self { shape, members }),
             Json::Null => Ok(Self {
@@ -189,7 +198,7 @@ impl Members {
         }
     }
 
-    fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Json> {
+    fn all(&self, name: &str) -> impl Iterator<Item = &Json<'a>> {
         let matching = self
             .members
             .iter()
@@ -202,7 +211,7 @@ impl Members {
         for (slot, name) in texts.iter_mut().zip(names) {
             for value in self.all(name) {
                 *slot = match value {
-                    Json::String(text) => Some(text.clone()),
+                    Json::String(text) => Some(text.clone().into_owned()),
                     Json::Null => None,
                     other => {
                         let field = format!("struct field {}.{name}", self.shape);

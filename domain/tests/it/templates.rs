@@ -7,12 +7,13 @@ use binnacle_domain::webhook::{Webhook, WebhookMode, WebhookType, interpret_call
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-fn object(text: &str) -> Value {
-    json!({
+fn object(text: &str) -> Data {
+    let object = json!({
         "Application": {"id": "1", "name": text, "description": text},
         "TenantID": text,
         "Headers": {"Client_user": text},
-    })
+    });
+    Data::request_object(&object.to_string()).unwrap()
 }
 
 /// Texts of all characters, with those that mean something in JSON often among them.
@@ -30,7 +31,7 @@ proptest! {
         let template = r#"{"name":"{{.Application.Name}}","d":"{{.Application.Description}}",
             "in":"<{{.TenantID}}>","h":{"x":["{{.Headers.Client_user}}"]},
             "f":"{{printf "%s|%v" .TenantID .Application.Description}}","last":1}"#;
-        let data = Data::request_object(&object(&text));
+        let data = object(&text);
         let rendered: Value = serde_json::from_str(&render_json(template, &data)?)?;
         prop_assert_eq!(rendered, json!({
             "name": text, "d": text, "in": format!("<{text}>"), "h": {"x": [text]},
@@ -42,7 +43,7 @@ proptest! {
     fn a_value_encoded_by_the_template_arrives_intact(text in any_text()) {
         let template = r#"{"a":{{toJson .Application.Name}},"b":{{toRawJson .TenantID}},
             "c":"{{toJson .Application.Description | trimPrefix "\"" | trimSuffix "\""}}"}"#;
-        let data = Data::request_object(&object(&text));
+        let data = object(&text);
         let rendered: Value = serde_json::from_str(&render_json(template, &data)?)?;
         prop_assert_eq!(rendered, json!({"a": text, "b": text, "c": text}));
     }
@@ -54,7 +55,7 @@ proptest! {
             "print", "cat", "replace \"a\" \"\\\\\"",
         ][function];
         let template = format!(r#"{{"a":"{{{{{function} .Application.Name}}}}","b":1}}"#);
-        let data = Data::request_object(&object(&text));
+        let data = object(&text);
         let rendered = render_json(&template, &data)?;
         if let Ok(Value::Object(members)) = serde_json::from_str::<Value>(&rendered) {
             let names: Vec<_> = members.keys().map(String::as_str).collect();
@@ -83,7 +84,7 @@ proptest! {
 
     #[test]
     fn any_template_ends(template in "[{}a-z.$()|\"' 0-9=:,-]{0,60}|(\\{\\{[ -~]{0,30}\\}\\}){0,4}") {
-        let data = Data::request_object(&object("x"));
+        let data = object("x");
         let _ = render(&template, &data);
     }
 }
@@ -151,7 +152,7 @@ fn hostile() -> Vec<String> {
 #[test]
 fn hostile_templates_end_in_bounded_work_on_a_small_stack() {
     let play = || {
-        let data = Data::request_object(&object("x"));
+        let data = object("x");
         for template in hostile() {
             let start = Instant::now();
             let rendered = render_json(&template, &data);
@@ -181,7 +182,7 @@ fn hostile_templates_end_in_bounded_work_on_a_small_stack() {
 #[test]
 fn a_chain_of_else_ifs_is_refused_beyond_what_the_stack_bears() {
     let chain = |length| "{{if 0}}".to_owned() + &"{{else if 0}}".repeat(length) + "{{end}}";
-    let data = Data::request_object(&object("x"));
+    let data = object("x");
     assert_eq!(render(&chain(90), &data).unwrap(), "");
     render(&chain(500), &data).unwrap_err();
 }

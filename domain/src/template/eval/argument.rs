@@ -27,8 +27,8 @@ pub(super) fn check_count(function: &Function, args: &Args<'_>) -> Result<(), St
 }
 
 /// The value of a number constant where nothing says what type it must have.
-pub(super) fn ideal(number: &Number<'_>) -> Result<Value, Stop> {
-    let text = number.text;
+pub(super) fn ideal(number: &Number) -> Result<Value, Stop> {
+    let text = &*number.text;
     if let Some((real, imaginary)) = number.complex {
         return Ok(Value::Complex(real, imaginary));
     }
@@ -46,13 +46,13 @@ pub(super) fn ideal(number: &Number<'_>) -> Result<Value, Stop> {
     }
 }
 
-pub(super) fn constant_argument(expr: &Expr<'_>, kind: Type) -> Result<Value, Stop> {
+pub(super) fn constant_argument(expr: &Expr, kind: Type) -> Result<Value, Stop> {
     let wanted = match (kind, &expr.term) {
         (Type::Any | Type::Bool, Term::Bool(value)) => {
             return Ok(Value::Bool(*value));
         }
         (Type::Any, Term::Number(number)) => return ideal(number),
-        (Type::Any | Type::String, Term::Text(text, _)) => return Ok(Value::str(text.as_str())),
+        (Type::Any | Type::String, Term::Text(text, _)) => return Ok(Value::str(&**text)),
         (Type::Int, Term::Number(Number { int: Some(int), .. })) => return Ok(Value::Int(*int)),
         (
             Type::Float,

@@ -63,7 +63,8 @@ fn shown(found: &str) -> String {
             let number = text.parse().unwrap_or(f64::NAN);
             float::format(number, 'f', None)
         }
-        Ok(Json::String(text) | Json::Number(text)) => text,
+        Ok(Json::String(text)) => text.into_owned(),
+        Ok(Json::Number(text)) => text.to_owned(),
         _ => found.to_owned(),
     }
 }

@@ -1,5 +1,6 @@
 //! JSON, encodings and digests.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use base64::Engine as _;
@@ -75,9 +76,7 @@ fn to_json(call: &Call<'_>, style: Style) -> Result<Value, String> {
     let mut text = String::new();
     encode(call, (call.arg(0), &mut text), style)?;
     if style == Style::Pretty {
-        let pretty = json::parse(&text)
-            .map(|json| indented(&json, 0))
-            .unwrap_or(text);
+        let pretty = json::parse(&text).map_or_else(|_| text.clone(), |json| indented(&json, 0));
         return call.done(pretty);
     }
     call.done(text)
@@ -219,7 +218,7 @@ pub(crate) fn json_string(text: &str, escapes_html: bool) -> String {
     json
 }
 
-fn indented(value: &Json, depth: usize) -> String {
+fn indented(value: &Json<'_>, depth: usize) -> String {
     let pad = "  ".repeat(depth + 1);
     let end = "  ".repeat(depth);
     match value {
@@ -231,7 +230,7 @@ fn indented(value: &Json, depth: usize) -> String {
             format!("[\n{}\n{end}]", items.join(",\n"))
         }
         Json::Object(members) if !members.is_empty() => {
-            let member = |(name, value): &(String, Json)| {
+            let member = |(name, value): &(Cow<'_, str>, Json<'_>)| {
                 format!(
                     "{pad}{}: {}",
                     json_string(name, true),

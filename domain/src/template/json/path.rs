@@ -32,11 +32,12 @@ pub(crate) fn set(text: &str, path: &str, value: &str) -> Option<String> {
     } else {
         parse(text).ok()?
     };
-    put(&mut root, &steps(path), value)?;
+    let steps = steps(path);
+    put(&mut root, &steps, value)?;
     Some(root.to_string())
 }
 
-fn put(target: &mut Json, steps: &[String], value: Json) -> Option<()> {
+fn put<'a>(target: &mut Json<'a>, steps: &'a [String], value: Json<'a>) -> Option<()> {
     let Some((step, rest)) = steps.split_first() else {
         *target = value;
         return Some(());
@@ -64,7 +65,7 @@ fn put(target: &mut Json, steps: &[String], value: Json) -> Option<()> {
     let known = members.iter().position(|(name, _)| name == step);
     let at = known.unwrap_or(members.len());
     if known.is_none() {
-        members.push((step.clone(), Json::Null));
+        members.push((step.into(), Json::Null));
     }
     put(&mut members[at].1, rest, value)
 }

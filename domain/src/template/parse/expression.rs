@@ -5,8 +5,8 @@ use super::super::lex::Kind;
 use super::super::{literal, quoted};
 use super::Parser;
 
-impl<'s> Parser<'s> {
-    pub(super) fn pipeline(&mut self, context: &str, end: Kind) -> Result<Pipe<'s>, String> {
+impl Parser<'_> {
+    pub(super) fn pipeline(&mut self, context: &str, end: Kind) -> Result<Pipe, String> {
         let pos = self.peek_non_space().pos;
         let mut pipe = Pipe {
             pos,
@@ -54,7 +54,7 @@ impl<'s> Parser<'s> {
         Ok(pipe)
     }
 
-    fn declarations(&mut self, context: &str, pipe: &mut Pipe<'s>) -> Result<(), String> {
+    fn declarations(&mut self, context: &str, pipe: &mut Pipe) -> Result<(), String> {
         loop {
             let variable = self.peek_non_space();
             if variable.kind != Kind::Variable {
@@ -70,7 +70,7 @@ impl<'s> Parser<'s> {
                 return Ok(());
             }
             self.at += 1;
-            pipe.declared.push(variable.text);
+            pipe.declared.push(variable.text.into());
             self.variables.push(variable.text);
             if !is_comma {
                 pipe.is_assignment = is_assignment;
@@ -86,7 +86,7 @@ impl<'s> Parser<'s> {
         }
     }
 
-    fn command(&mut self) -> Result<Command<'s>, String> {
+    fn command(&mut self) -> Result<Command, String> {
         let pos = self.peek_non_space().pos;
         let mut args = Vec::new();
         loop {
@@ -109,7 +109,7 @@ impl<'s> Parser<'s> {
         Ok(Command { pos, args })
     }
 
-    fn operand(&mut self) -> Result<Option<Expr<'s>>, String> {
+    fn operand(&mut self) -> Result<Option<Expr>, String> {
         let Some(mut expr) = self.term()? else {
             return Ok(None);
         };
@@ -119,7 +119,7 @@ impl<'s> Parser<'s> {
         }
         let mut names = Vec::new();
         while self.peek().kind == Kind::Field {
-            names.push(&self.next().text[1..]);
+            names.push(self.next().text[1..].into());
         }
         match &mut expr.term {
             Term::Field(known) | Term::Variable(known) => {
@@ -141,7 +141,7 @@ impl<'s> Parser<'s> {
         Ok(Some(expr))
     }
 
-    fn term(&mut self) -> Result<Option<Expr<'s>>, String> {
+    fn term(&mut self) -> Result<Option<Expr>, String> {
         let before = self.at;
         let token = self.next_non_space();
         let term = match token.kind {
@@ -150,7 +150,7 @@ impl<'s> Parser<'s> {
                     let name = quoted(token.text);
                     return Err(format!("function {name} not defined"));
                 }
-                Term::Function(token.text)
+                Term::Function(token.text.into())
             }
             Kind::Dot => Term::Dot,
             Kind::Nil => Term::Nil,
@@ -159,9 +159,9 @@ impl<'s> Parser<'s> {
                     let name = quoted(token.text);
                     return Err(format!("undefined variable {name}"));
                 }
-                Term::Variable(vec![token.text])
+                Term::Variable(vec![token.text.into()])
             }
-            Kind::Field => Term::Field(vec![&token.text[1..]]),
+            Kind::Field => Term::Field(vec![token.text[1..].into()]),
             Kind::Bool => Term::Bool(token.text == "true"),
             Kind::CharConstant => Term::Number(literal::character(token.text)?),
             Kind::Complex => Term::Number(literal::complex(token.text)?),
@@ -172,7 +172,9 @@ impl<'s> Parser<'s> {
                 self.depth -= 1;
                 Term::Pipe(pipe)
             }
-            Kind::String | Kind::RawString => Term::Text(literal::unquote(token.text)?, token.text),
+            Kind::String | Kind::RawString => {
+                Term::Text(literal::unquote(token.text)?.into(), token.text.into())
+            }
             _ => {
                 self.at = before;
                 return Ok(None);
