@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 pub(crate) struct Bulkhead {
     all: Semaphore,
@@ -23,27 +23,31 @@ impl Bulkhead {
         }
     }
 
-    /// Runs `exchange` when there is room for one more with `destination`.
-    pub(crate) async fn run<F: Future>(&self, destination: &str, exchange: F) -> F::Output {
+    /// Room for one more exchange with `destination`, as soon as there is some.
+    pub(crate) async fn room(&self, destination: String) -> Room<'_> {
         let visit = self.visit(destination);
         // The semaphores are never closed, so what they answer is a permit.
-        let _there: Option<SemaphorePermit<'_>> = visit.room.acquire().await.ok();
-        let _here = self.all.acquire().await.ok();
-        exchange.await
+        let there = visit.room.clone().acquire_owned().await.ok();
+        let here = self.all.acquire().await.ok();
+        Room {
+            _here: here,
+            _there: there,
+            _visit: visit,
+        }
     }
 
-    fn visit(&self, destination: &str) -> Visit<'_> {
+    fn visit(&self, destination: String) -> Visit<'_> {
         let mut destinations = self.lock();
-        let room = if let Some(room) = destinations.get(destination) {
+        let room = if let Some(room) = destinations.get(&destination) {
             room.clone()
         } else {
             let room = Arc::new(Semaphore::new(self.per_destination));
-            destinations.insert(destination.to_owned(), room.clone());
+            destinations.insert(destination.clone(), room.clone());
             room
         };
         Visit {
             bulkhead: self,
-            destination: destination.to_owned(),
+            destination,
             room,
         }
     }
@@ -53,6 +57,14 @@ impl Bulkhead {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What one exchange takes up; it is free again when this is dropped.
+pub(crate) struct Room<'a> {
+    _here: Option<SemaphorePermit<'a>>,
+    _there: Option<OwnedSemaphorePermit>,
+    /// Behind the permit, which counts as one more who holds the semaphore.
+    _visit: Visit<'a>,
 }
 
 /// One exchange's interest in a destination; the last to leave forgets it.
@@ -74,8 +86,6 @@ impl Drop for Visit<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::future::pending;
-
     use futures::FutureExt;
 
     use super::*;
@@ -83,28 +93,23 @@ mod tests {
     #[tokio::test]
     async fn a_stalled_destination_takes_no_room_from_others() {
         let bulkhead = Bulkhead::new(3, 2);
-        let mut stalled: Vec<_> = (0..10)
-            .map(|_| Box::pin(bulkhead.run("stalled:80", pending::<()>())))
+        let room = |destination: &str| Box::pin(bulkhead.room(destination.to_owned()));
+        let mut waiting: Vec<_> = (0..10).map(|_| room("stalled:80")).collect();
+        let stalled: Vec<_> = waiting
+            .iter_mut()
+            .filter_map(FutureExt::now_or_never)
             .collect();
-        for exchange in &mut stalled {
-            assert!(exchange.now_or_never().is_none());
-        }
-        assert!(
-            bulkhead
-                .run("healthy:80", async {})
-                .now_or_never()
-                .is_some()
-        );
-        drop(stalled);
+        assert_eq!(stalled.len(), 2);
+        assert!(room("healthy:80").now_or_never().is_some());
+        drop((stalled, waiting));
         assert!(bulkhead.lock().is_empty(), "nobody's destination is kept");
     }
 
     #[tokio::test]
     async fn room_at_a_destination_is_handed_on() {
         let bulkhead = Bulkhead::new(8, 1);
-        let mut first = Box::pin(bulkhead.run("a:80", pending::<()>()));
-        assert!((&mut first).now_or_never().is_none());
-        let mut second = Box::pin(bulkhead.run("a:80", async {}));
+        let first = bulkhead.room("a:80".to_owned()).await;
+        let mut second = Box::pin(bulkhead.room("a:80".to_owned()));
         assert!((&mut second).now_or_never().is_none());
         drop(first);
         assert!(second.now_or_never().is_some());

@@ -19,6 +19,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// What the connection decides, whatever a template says.
 const CONNECTION: [HeaderName; 4] = [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, TRAILER];
+/// Some of a template, ours and those of the client.
+const USUAL_HEADERS: usize = 12;
 
 /// One HTTP exchange owed to an external system.
 pub(crate) struct Owed {
@@ -106,18 +108,21 @@ impl Owed {
             .parse()
             .map_err(|_| unsendable(format!("{method:?} is no HTTP method")))?;
         let url = address(&url)?;
-        let mut map = HeaderMap::new();
+        let mut map = HeaderMap::with_capacity(USUAL_HEADERS);
         for (name, value) in headers {
             append(&mut map, &name, &value)?;
         }
         self.identify(&mut map, traceparent)?;
-        let mut request = client.request(method, url.clone()).headers(map);
-        if let Some(body) = body {
-            request = request.body(body);
-        }
-        let request = request
+        let mut request = client
+            .request(method, url.clone())
             .build()
             .map_err(|error| unsendable(error.without_url().to_string()))?;
+        // What the address says of a user gives way to the template's word.
+        for (name, value) in request.headers() {
+            map.entry(name).or_insert_with(|| value.clone());
+        }
+        *request.headers_mut() = map;
+        *request.body_mut() = body.map(Into::into);
         Ok(Prepared { request, url })
     }
 

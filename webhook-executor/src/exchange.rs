@@ -76,7 +76,8 @@ impl Exchanges {
             webhook.attempt = attempt,
             http.status_code = tracing::field::Empty,
         );
-        telemetry::set_parent(&span, Some(&call.traceparent));
+        let parent = Some(call.traceparent.as_str()).filter(|text| !text.is_empty());
+        telemetry::set_parent(&span, parent);
         let (started, started_at) = (Instant::now(), clock::now());
         let exchange = AssertUnwindSafe(self.exchange(call, arrived).instrument(span.clone()));
         let told = exchange.catch_unwind().await.unwrap_or_else(|_| {
@@ -168,11 +169,9 @@ impl Exchanges {
             url.host_str().unwrap_or_default(),
             url.port_or_known_default().unwrap_or_default()
         );
-        let exchange = async {
-            let answer = self.client.execute(request).await.map_err(cause)?;
-            receive(answer).await
-        };
-        self.bulkhead.run(&destination, exchange).await
+        let _room = self.bulkhead.room(destination).await;
+        let answer = self.client.execute(request).await.map_err(cause)?;
+        receive(answer).await
     }
 
     fn told(&self, owed: &Owed, received: &Received, secrets: &[String]) -> Told {

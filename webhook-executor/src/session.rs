@@ -113,11 +113,12 @@ impl Session {
         let exchanges = self.exchanges.clone();
         let outbox = self.outbox.clone();
         let done = key.clone();
-        let handle = self.tasks.spawn(async move {
+        // The exchange is some KiB, which would be moved into its task several times.
+        let handle = self.tasks.spawn(Box::pin(async move {
             let report = exchanges.perform(call, arrived).await;
             outbox.push(Word::Report(Box::new(report)));
             done
-        });
+        }));
         self.under_way.insert(key, handle);
     }
 

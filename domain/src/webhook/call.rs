@@ -1,7 +1,5 @@
 //! The two exchanges of a webhook, the call and the poll: what is sent and what the answer means.
 
-use std::collections::BTreeMap;
-
 use super::rendered::{Output, Rendering, Status, Target};
 use super::{Webhook, WebhookMode};
 use crate::template::{self, Data};
@@ -141,10 +139,7 @@ fn headers(
         Some(template) => super::rendered::headers(template, data).map_err(Error::Headers)?,
         None => None,
     };
-    let rendered = rendered.into_iter().flatten();
-    let mut headers: BTreeMap<String, Vec<String>> = rendered
-        .map(|(name, values)| (name, values.unwrap_or_default()))
-        .collect();
+    let mut headers = rendered.unwrap_or_default();
     let key = webhook.correlation_id_key.as_deref().unwrap_or_default();
     let id = correlation_id.unwrap_or_default();
     if !key.is_empty() && !id.is_empty() {
@@ -152,16 +147,18 @@ fn headers(
             .iter()
             .any(|name| name.eq_ignore_ascii_case(key));
         let set = headers.iter().any(|(name, values)| {
-            name.eq_ignore_ascii_case(key) && values.iter().any(|value| !value.is_empty())
+            let mut values = values.iter().flatten();
+            name.eq_ignore_ascii_case(key) && values.any(|value| !value.is_empty())
         });
         if !(tracing && set) {
             headers.retain(|name, _| !name.eq_ignore_ascii_case(key));
-            headers.insert(key.to_owned(), vec![id.to_owned()]);
+            headers.insert(key.to_owned(), Some(vec![id.to_owned()]));
         }
     }
-    let pairs = headers
-        .into_iter()
-        .flat_map(|(name, values)| values.into_iter().map(move |value| (name.clone(), value)));
+    let pairs = headers.into_iter().flat_map(|(name, values)| {
+        let values = values.into_iter().flatten();
+        values.map(move |value| (name.clone(), value))
+    });
     Ok(pairs.collect())
 }
 
