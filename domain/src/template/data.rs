@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use chrono::{DateTime, FixedOffset};
+
 use super::json::{self, Json, same_name};
 use super::value::{Field, Struct, Time, Value};
 use super::{formation, functions};
@@ -318,26 +320,35 @@ fn texts(value: &Json<'_>) -> Value {
     let Json::Object(members) = value else {
         return Value::NilStrMap;
     };
-    let member = |(name, value): &(Cow<'_, str>, Json<'_>)| (Rc::from(&**name), text(value));
-    Value::StrMap(Rc::new(members.iter().map(member).collect()))
+    // Collecting would sort these few first, which costs more than all else here.
+    let mut texts = BTreeMap::new();
+    for (name, value) in members {
+        texts.insert(Rc::from(&**name), text(value));
+    }
+    Value::StrMap(Rc::new(texts))
 }
 
 fn time(value: &Json<'_>, pointer: bool) -> Value {
     let text = value.as_text().unwrap_or("0001-01-01T00:00:00Z").to_owned();
-    let parsed = chrono::DateTime::parse_from_rfc3339(&text).ok();
     Value::Time(Rc::new(Time {
         text,
-        parsed,
+        computed: None,
         pointer,
     }))
 }
 
 impl Time {
+    /// None where the text is no time.
+    pub(super) fn parsed(&self) -> Option<DateTime<FixedOffset>> {
+        self.computed
+            .or_else(|| DateTime::parse_from_rfc3339(&self.text).ok())
+    }
+
     /// What Go's struct of a time holds: nanoseconds, seconds since the year 1, and the zone, which
     /// is nil for UTC.
     pub(super) fn go_parts(&self) -> (u32, i64, Option<String>) {
         const YEAR_1: i64 = 62_135_596_800;
-        let Some(time) = self.parsed else {
+        let Some(time) = self.parsed() else {
             return (0, 0, None);
         };
         let zone = (time.offset().local_minus_utc() != 0).then(|| time.offset().to_string());

@@ -82,7 +82,8 @@ pub(super) struct Field {
 pub(super) struct Time {
     /// RFC 3339, as it was given.
     pub text: String,
-    pub parsed: Option<chrono::DateTime<chrono::FixedOffset>>,
+    /// The time itself, where a function made it: not every one can be read back.
+    pub computed: Option<chrono::DateTime<chrono::FixedOffset>>,
     /// It is held by a pointer.
     pub pointer: bool,
 }

@@ -57,14 +57,14 @@ fn moment(time: DateTime<Utc>) -> Value {
     let text = time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
     Value::Time(Rc::new(Time {
         text,
-        parsed: Some(time.fixed_offset()),
+        computed: Some(time.fixed_offset()),
         pointer: false,
     }))
 }
 
 fn time_of(value: &Value) -> Result<DateTime<Utc>, String> {
     match value {
-        Value::Time(time) => Ok(time.parsed.map_or_else(zero, |time| time.to_utc())),
+        Value::Time(time) => Ok(time.parsed().map_or_else(zero, |time| time.to_utc())),
         Value::Int(seconds) | Value::Int64(seconds) => {
             Ok(DateTime::from_timestamp(*seconds, 0).unwrap_or_else(zero))
         }
