@@ -65,6 +65,12 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: "",
         postgres: include_str!("../migrations/postgres/0003_write.sql"),
     },
+    Migration {
+        version: 4,
+        name: "write_batch",
+        sqlite: "",
+        postgres: include_str!("../migrations/postgres/0004_write_batch.sql"),
+    },
 ];
 
 /// The gateway's database. Clones share its connections.

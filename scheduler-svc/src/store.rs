@@ -64,6 +64,12 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sqlite: "",
         postgres: include_str!("../migrations/postgres/0002_write.sql"),
     },
+    Migration {
+        version: 3,
+        name: "write_batch",
+        sqlite: "",
+        postgres: include_str!("../migrations/postgres/0003_write_batch.sql"),
+    },
 ];
 
 /// For every connection to PostgreSQL. The planner knows nothing about a table that was empty a moment ago;
