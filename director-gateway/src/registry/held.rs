@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use binnacle_boot::database::{self, Database};
+use binnacle_boot::database::{self, Database, Replanning};
 use sqlx::pool::PoolConnection;
 use sqlx::{Postgres, Sqlite, SqlitePool};
 
@@ -13,6 +13,10 @@ const REST: Duration = Duration::from_secs(1);
 /// A plan that was made while a table was small is kept for long after: that of a statement, and those of the
 /// checks of foreign keys too.
 const PLAN: &str = "SET enable_seqscan = off";
+
+/// What reads are a few statements that are planned once: to plan one takes several times as long as to run it.
+const PLAN_ONCE: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; \
+     SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
 
 pub(super) enum Connection {
     Sqlite(PoolConnection<Sqlite>),
@@ -35,6 +39,7 @@ pub(super) struct Held {
     database: Database,
     writes: bool,
     connection: Option<(Connection, Instant)>,
+    replanning: Replanning,
 }
 
 impl Held {
@@ -43,6 +48,7 @@ impl Held {
             database,
             writes: false,
             connection: None,
+            replanning: Replanning::default(),
         }
     }
 
@@ -63,6 +69,9 @@ impl Held {
         if let Some((mut connection, used)) = self.connection.take()
             && (used.elapsed() < REST || connection.is_fresh().await)
         {
+            if let Connection::Postgres(connection) = &mut connection {
+                self.replanning.look(connection).await?;
+            }
             return Ok(connection);
         }
         match &self.database {
@@ -73,7 +82,9 @@ impl Held {
             Database::Postgres(pool) => {
                 let mut connection = pool.acquire().await?;
                 connection.close_on_drop();
-                sqlx::raw_sql(PLAN).execute(&mut *connection).await?;
+                let settings = if self.writes { PLAN } else { PLAN_ONCE };
+                sqlx::raw_sql(settings).execute(&mut *connection).await?;
+                self.replanning = Replanning::default();
                 Ok(Connection::Postgres(connection))
             }
         }

@@ -203,14 +203,22 @@ fn statement(backend: DatabaseBackend, with: With) -> String {
     for (expression, name) in with.columns(backend, Owner::Application) {
         columns = format!("{columns}, {expression} AS {name}");
     }
-    let ids = match backend {
-        DatabaseBackend::Sqlite => "IN (SELECT unhex(value) FROM json_each(?1))",
-        _ => "= ANY ($1)",
+    // OFFSET 0 keeps each look at a key what it is: planned while the table was small, a list would be looked up in a
+    // whole index.
+    let (application, condition) = match backend {
+        DatabaseBackend::Sqlite => (
+            "application",
+            "WHERE application.id IN (SELECT unhex(value) FROM json_each(?1))",
+        ),
+        _ => (
+            "unnest($1) AS i (id) \
+             CROSS JOIN LATERAL (SELECT * FROM application AS a WHERE a.id = i.id OFFSET 0) AS application",
+            "",
+        ),
     };
     format!(
-        "SELECT {columns}, t.revision AS {TEMPLATE_REVISION} FROM application \
-         LEFT JOIN application_template t ON t.id = application.application_template_id \
-         WHERE application.id {ids}"
+        "SELECT {columns}, t.revision AS {TEMPLATE_REVISION} FROM {application} \
+         LEFT JOIN application_template t ON t.id = application.application_template_id {condition}"
     )
 }
 
@@ -243,5 +251,76 @@ impl Rows {
             }
         };
         reads.iter().map(answer).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use binnacle_boot::Shutdown;
+    use binnacle_boot::database::Options;
+    use binnacle_test_support::Postgres;
+    use sqlx::{PgConnection, Row as _};
+
+    use super::*;
+    use crate::registry::Registry;
+
+    /// Adds applications with a webhook each for numbers up to `count`.
+    async fn fill(connection: &mut PgConnection, count: i64) {
+        let sql = format!(
+            "INSERT INTO tenant VALUES ('{tenant}', 't', 't', 'account', 'p') ON CONFLICT DO NOTHING;
+             INSERT INTO application (id, tenant_id, name, normalised_name, ready, created_at, status_condition,
+                status_timestamp)
+             SELECT lpad(to_hex(n), 32, '0')::uuid, '{tenant}', n, n, true, now(), 'INITIAL', now()
+             FROM generate_series(1, {count}) AS n ON CONFLICT DO NOTHING;
+             INSERT INTO webhook (id, application_id, type, created_at)
+             SELECT a.id, a.id, 'UNREGISTER_APPLICATION', now() FROM application AS a ON CONFLICT DO NOTHING",
+            tenant = Uuid::nil()
+        );
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(connection)
+            .await
+            .unwrap();
+    }
+
+    /// Pages that the prepared statement looks at for two applications.
+    async fn pages(connection: &mut PgConnection) -> i64 {
+        let ids = format!("'{{{}, {}}}'", Uuid::from_u128(1), Uuid::from_u128(2));
+        let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE p({ids})");
+        let row = sqlx::raw_sql(AssertSqlSafe(explain));
+        let row = row.fetch_one(connection).await.unwrap();
+        let plan: serde_json::Value =
+            serde_json::from_str(row.try_get_unchecked(0).unwrap()).unwrap();
+        let plan = &plan[0]["Plan"];
+        assert_eq!(plan["Actual Rows"].as_f64(), Some(2.0), "{plan:#}");
+        let count = |name: &str| plan[name].as_i64().unwrap();
+        count("Shared Hit Blocks") + count("Shared Read Blocks")
+    }
+
+    #[tokio::test]
+    async fn on_postgres_applications_are_read_by_their_keys_however_many_there_came_to_be() {
+        let url = Postgres::shared().create_database().parse().unwrap();
+        let shutdown = Shutdown::new();
+        let registry = Registry::open(&url, Options::default(), &shutdown).await;
+        let mut held = Held::reading(registry.unwrap().database().clone());
+        let Connection::Postgres(mut connection) = held.take().await.unwrap() else {
+            unreachable!("the database is PostgreSQL");
+        };
+        fill(&mut connection, 2).await;
+        let with = With {
+            webhooks: true,
+            labels: true,
+        };
+        let statement = statement(DatabaseBackend::Postgres, with);
+        for sql in [
+            "VACUUM ANALYZE".to_owned(),
+            format!("PREPARE p (uuid[]) AS {statement}"),
+        ] {
+            let sql = sqlx::raw_sql(AssertSqlSafe(sql));
+            sql.execute(&mut *connection).await.unwrap();
+        }
+        pages(&mut connection).await;
+        fill(&mut connection, 20_000).await;
+        let looked_at = pages(&mut connection).await;
+        assert!(looked_at < 50, "{looked_at} pages");
     }
 }
