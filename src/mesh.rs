@@ -31,6 +31,14 @@ pub(crate) struct Mesh {
 }
 
 impl Mesh {
+    /// A mesh whose roles call one another in this process at `addresses`.
+    pub(crate) fn calling_at(addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
+        Self {
+            first: Context::serving(addresses),
+            ..Self::default()
+        }
+    }
+
     /// Starts a role; `run` is given its context.
     pub(crate) fn start<R, F, E>(&mut self, name: &'static str, limit: Duration, run: R)
     where

@@ -29,7 +29,8 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<()> {
     serve(mesh, ready_file.as_deref()).await
 }
 
-/// Starts all roles, connected to one another over the addresses that they are bound to.
+/// Starts all roles. They call one another in this process, and anybody else calls them at the addresses
+/// that they are bound to.
 pub(crate) async fn start_all(args: UpArgs) -> anyhow::Result<Mesh> {
     let UpArgs {
         gateway_addr,
@@ -56,7 +57,7 @@ pub(crate) async fn start_all(args: UpArgs) -> anyhow::Result<Mesh> {
         data_dir: database.data.data_dir.clone(),
         capacity: worker.worker_capacity,
     };
-    let mut mesh = Mesh::default();
+    let mut mesh = Mesh::calling_at([director.address, scheduler.address, executor.address]);
     start_operations(&mut mesh, config, operations);
     start_executor(&mut mesh, &calls, executor);
     start_gateway(

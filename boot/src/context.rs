@@ -1,8 +1,11 @@
 //! What every service is handed besides its own configuration and listeners.
 
+use std::net::SocketAddr;
+
 use prometheus::Registry;
 
 use crate::Shutdown;
+use crate::grpc::InProcess;
 use crate::health::Readiness;
 
 /// What a service shares with the process it runs in.
@@ -17,27 +20,35 @@ pub struct Context {
     pub readiness: Readiness,
     /// Where the service registers its metrics, all of whose names start with the service's.
     pub metrics: Registry,
+    /// The roles of this process that are reached without a network.
+    pub in_process: InProcess,
 }
 
 impl Context {
     pub fn new() -> Self {
-        Self::with_metrics(Registry::new())
+        Self::sharing(Registry::new(), InProcess::default())
+    }
+
+    /// A context for the first service of a process whose roles call one another at `addresses`.
+    pub fn serving(addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
+        Self::sharing(Registry::new(), InProcess::new(addresses))
     }
 
     /// A context for another service in the same process: it starts and stops on its own, and
-    /// shares the page of metrics.
+    /// shares the page of metrics and the way to the other roles.
     #[must_use]
     pub fn sibling(&self) -> Self {
-        Self::with_metrics(self.metrics.clone())
+        Self::sharing(self.metrics.clone(), self.in_process.clone())
     }
 
-    fn with_metrics(metrics: Registry) -> Self {
+    fn sharing(metrics: Registry, in_process: InProcess) -> Self {
         let shutdown = Shutdown::new();
         let readiness = Readiness::new(&shutdown);
         Self {
             shutdown,
             readiness,
             metrics,
+            in_process,
         }
     }
 }

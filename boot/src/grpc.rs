@@ -1,11 +1,13 @@
 //! Serving gRPC, and reaching those who do.
 
+mod in_process;
 mod peers;
 
 use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::response::IntoResponse;
+pub use in_process::{Channel, InProcess};
 pub use peers::{InvalidPeers, Peers, channel};
 use tokio::net::TcpListener;
 use tonic::body::Body;
@@ -86,7 +88,8 @@ impl Api {
 }
 
 /// Serves `api` on `listener` until the shutdown, with health, reflection (v1 and v1alpha) and the
-/// trace context of the caller; and over plain HTTP `/healthz`, `/readyz` and `/metrics`.
+/// trace context of the caller; and over plain HTTP `/healthz`, `/readyz` and `/metrics`. Roles of this
+/// process reach it [in process](InProcess).
 ///
 /// Returns when nothing more is accepted. Calls in progress go on as tasks of the shutdown, for up
 /// to ten seconds; a stream that lasts has to watch the shutdown and end by itself, or is cut.
@@ -98,6 +101,7 @@ pub async fn serve(listener: TcpListener, api: Api, context: &Context) -> Result
         shutdown,
         readiness,
         metrics,
+        in_process,
     } = context.clone();
     let mut is_ready = report(&reporter, &readiness, &api.names).await;
     let (stopping, asked) = (shutdown.clone(), readiness.clone());
@@ -112,6 +116,9 @@ pub async fn serve(listener: TcpListener, api: Api, context: &Context) -> Result
     });
     let router = telemetry::traced(api.routes.prepare().into_axum_router())
         .merge(health::routes(asked, metrics));
+    if let Ok(address) = listener.local_addr() {
+        in_process.serve(address, &router, &shutdown);
+    }
     connection::serve(listener, router, shutdown).await;
     Ok(())
 }

@@ -84,7 +84,7 @@ pub async fn run(config: Config, listeners: Listeners, context: Context) -> Resu
     });
 
     let (operations, queue) = Operations::start(registry.database().clone(), shutdown);
-    let scheduler = SchedulerServiceClient::new(schedulers.balanced(shutdown));
+    let scheduler = SchedulerServiceClient::new(schedulers.balanced(&context.in_process, shutdown));
     let relay = operations::relay(
         operations.clone(),
         queue,

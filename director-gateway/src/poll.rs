@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use binnacle_boot::Shutdown;
+use binnacle_boot::grpc::Channel;
 use binnacle_domain::operation::{OperationType, Outcome};
 use binnacle_proto::common::v1;
 use binnacle_proto::scheduler::v1::scheduler_service_client::SchedulerServiceClient;
@@ -18,7 +19,6 @@ use binnacle_proto::scheduler::v1::{GetOperationRequest, OperationView, WatchOpe
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout};
-use tonic::transport::Channel;
 use uuid::Uuid;
 
 use crate::operations::{self, Operations, operation_type_text};

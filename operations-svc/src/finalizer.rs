@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use binnacle_boot::Shutdown;
+use binnacle_boot::grpc::Channel;
 use binnacle_domain::operation::{OperationId, Outcome};
 use binnacle_proto::director::v1::director_service_client::DirectorServiceClient;
 use binnacle_proto::director::v1::{
@@ -11,7 +12,6 @@ use binnacle_proto::director::v1::{
 };
 use tokio::sync::mpsc;
 use tonic::Status;
-use tonic::transport::Channel;
 
 use crate::link::Event;
 

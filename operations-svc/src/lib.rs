@@ -70,6 +70,7 @@ pub async fn run(config: Config, listener: TcpListener, context: Context) -> Res
         shutdown,
         readiness,
         metrics: registry,
+        in_process,
     } = context;
     readiness.require("schedulers", metrics.at_least_one(&metrics.schedulers));
     readiness.require("executors", metrics.at_least_one(&metrics.executors));
@@ -77,7 +78,7 @@ pub async fn run(config: Config, listener: TcpListener, context: Context) -> Res
     shutdown.spawn(http::serve(listener, routes, shutdown.clone()));
 
     let (events, inbox) = mpsc::channel(EVENTS);
-    let links = Links::new(events.clone(), shutdown.clone());
+    let links = Links::new(events.clone(), in_process.clone(), shutdown.clone());
     let hello = identity.hello();
     links.follow(&schedulers, {
         let hello = hello.clone();
@@ -86,7 +87,8 @@ pub async fn run(config: Config, listener: TcpListener, context: Context) -> Res
     links.follow(&executors, move |address, end| {
         executor::keep(address, hello.session_id.clone(), end)
     });
-    let finalizer = Finalizer::new(directors.balanced(&shutdown), events, shutdown.clone());
+    let directors = directors.balanced(&in_process, &shutdown);
+    let finalizer = Finalizer::new(directors, events, shutdown.clone());
     readiness.started();
     Worker::new(capacity, finalizer, metrics)
         .run(inbox, shutdown)

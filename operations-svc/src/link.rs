@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use binnacle_boot::Shutdown;
-use binnacle_boot::grpc::Peers;
+use binnacle_boot::grpc::{self, Channel, InProcess, Peers};
 use binnacle_domain::operation::OperationId;
 use binnacle_proto::director::v1::FinalizationResult;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -53,10 +53,15 @@ pub(crate) struct End {
     ids: Arc<AtomicU64>,
     /// The peer is no longer among the addresses.
     removed: CancellationToken,
+    in_process: InProcess,
     shutdown: Shutdown,
 }
 
 impl End {
+    fn channel(&self, address: SocketAddr) -> Channel {
+        grpc::channel(address, &self.in_process)
+    }
+
     fn next_id(&self) -> LinkId {
         self.ids.fetch_add(1, Ordering::Relaxed)
     }
@@ -93,11 +98,16 @@ pub(crate) struct Links {
 }
 
 impl Links {
-    pub(crate) fn new(events: mpsc::Sender<Event>, shutdown: Shutdown) -> Self {
+    pub(crate) fn new(
+        events: mpsc::Sender<Event>,
+        in_process: InProcess,
+        shutdown: Shutdown,
+    ) -> Self {
         let end = End {
             events,
             ids: Arc::default(),
             removed: CancellationToken::new(),
+            in_process,
             shutdown,
         };
         Self { end }

@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use binnacle_boot::Shutdown;
-use binnacle_boot::grpc::Peers;
+use binnacle_boot::grpc::{Channel, InProcess, Peers};
 use binnacle_proto::common::v1::{Attempt, Operation};
 use binnacle_proto::scheduler::v1::scheduler_service_client::SchedulerServiceClient;
 use binnacle_proto::scheduler::v1::{
     GetOperationRequest, ListAttemptsRequest, ListOperationsRequest, OperationView,
     WatchOperationsRequest, WatchOperationsResponse,
 };
-use tonic::transport::Channel;
 use tonic::{Code, Response, Status, Streaming};
 use uuid::Uuid;
 
@@ -55,7 +54,7 @@ impl Changes {
 impl Client {
     pub(crate) fn new(peers: &Peers) -> Self {
         let shutdown = Shutdown::new();
-        let grpc = SchedulerServiceClient::new(peers.balanced(&shutdown))
+        let grpc = SchedulerServiceClient::new(peers.balanced(&InProcess::default(), &shutdown))
             .max_decoding_message_size(MAX_ANSWER);
         Self {
             grpc,

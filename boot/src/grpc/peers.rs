@@ -10,8 +10,9 @@ use futures::future::join_all;
 use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
 use tonic::transport::channel::Change;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{self, Endpoint};
 
+use super::{Channel, InProcess};
 use crate::Shutdown;
 use crate::connection::{CONNECTION_WINDOW, KEEPALIVE, KEEPALIVE_ANSWER, STREAM_WINDOW};
 
@@ -106,17 +107,28 @@ impl Peers {
     /// One channel over all replicas, for calls that any of them can answer. A call goes to one
     /// that is less busy; one to a replica that cannot be reached fails as `Unavailable`, and
     /// the next may reach another. While no address is known, calls wait: give them a deadline.
-    pub fn balanced(&self, shutdown: &Shutdown) -> Channel {
-        let (channel, changes) = Channel::balance_channel(64);
+    ///
+    /// A role of this process is reached `in_process`.
+    pub fn balanced(&self, in_process: &InProcess, shutdown: &Shutdown) -> Channel {
+        if let [only] = self.0.as_slice()
+            && let Ok(address) = only.parse()
+            && let Some(channel) = in_process.channel(address)
+        {
+            return channel;
+        }
+        let (channel, changes) = transport::Channel::balance_channel(64);
         let addresses = self.watch(shutdown);
         shutdown.spawn(follow(addresses, changes));
-        channel
+        channel.into()
     }
 }
 
-/// A channel to one replica. Connects when it is first used, and again whenever that is needed.
-pub fn channel(address: SocketAddr) -> Channel {
-    endpoint(address).connect_lazy()
+/// A channel to one replica, `in_process` if it is there. Connects when it is first used, and again
+/// whenever that is needed.
+pub fn channel(address: SocketAddr, in_process: &InProcess) -> Channel {
+    in_process
+        .channel(address)
+        .unwrap_or_else(|| endpoint(address).connect_lazy().into())
 }
 
 fn endpoint(address: SocketAddr) -> Endpoint {

@@ -1,11 +1,17 @@
+use std::convert::Infallible;
+use std::future::{Ready, ready};
 use std::net::SocketAddr;
+use std::task::Poll;
 use std::time::Duration;
 
 use binnacle_boot::Context;
-use binnacle_boot::grpc::{Api, Peers, channel, serve};
+use binnacle_boot::grpc::{Api, Channel, InProcess, Peers, channel, serve};
 use tokio::net::TcpListener;
 use tokio_stream::StreamExt;
-use tonic::Code;
+use tonic::body::Body;
+use tonic::server::NamedService;
+use tonic::transport::server::TcpConnectInfo;
+use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -13,6 +19,7 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ListServiceResponse, ServerReflectionRequest};
+use tower::Service;
 
 async fn start() -> (SocketAddr, Context) {
     let context = Context::new();
@@ -34,7 +41,7 @@ fn overall() -> HealthCheckRequest {
 #[tokio::test]
 async fn health_follows_readiness() {
     let (address, context) = start().await;
-    let mut client = HealthClient::new(channel(address));
+    let mut client = HealthClient::new(channel(address, &InProcess::default()));
     let mut states = client.watch(overall()).await.unwrap().into_inner();
     let mut next = async || states.next().await.unwrap().unwrap().status();
     assert_eq!(next().await, ServingStatus::NotServing);
@@ -47,7 +54,7 @@ async fn health_follows_readiness() {
 #[tokio::test]
 async fn reflection_lists_what_is_served_and_nothing_else() {
     let (address, _context) = start().await;
-    let mut client = ServerReflectionClient::new(channel(address));
+    let mut client = ServerReflectionClient::new(channel(address, &InProcess::default()));
     let request = ServerReflectionRequest {
         host: String::new(),
         message_request: Some(MessageRequest::ListServices(String::new())),
@@ -77,7 +84,7 @@ async fn an_unknown_method_is_unimplemented() {
     let (address, _context) = start().await;
     let mut client =
         tonic_reflection::pb::v1alpha::server_reflection_client::ServerReflectionClient::new(
-            channel(address),
+            channel(address, &InProcess::default()),
         );
     assert!(
         client
@@ -85,7 +92,7 @@ async fn an_unknown_method_is_unimplemented() {
             .await
             .is_ok()
     );
-    let mut grpc = tonic::client::Grpc::new(channel(address));
+    let mut grpc = tonic::client::Grpc::new(channel(address, &InProcess::default()));
     grpc.ready().await.unwrap();
     let path = http::uri::PathAndQuery::from_static("/nobody.v1.Nothing/Do");
     let codec = tonic_prost::ProstCodec::<HealthCheckRequest, HealthCheckRequest>::default();
@@ -99,7 +106,7 @@ async fn an_unknown_method_is_unimplemented() {
 #[tokio::test]
 async fn a_stream_that_never_ends_does_not_hold_up_a_shutdown() {
     let (address, context) = start().await;
-    let mut client = HealthClient::new(channel(address));
+    let mut client = HealthClient::new(channel(address, &InProcess::default()));
     let mut states = client.watch(overall()).await.unwrap().into_inner();
     states.next().await.unwrap().unwrap();
     assert!(!context.shutdown.drain(Duration::from_millis(100)).await);
@@ -111,7 +118,7 @@ async fn a_balanced_channel_reaches_the_replicas_there_are() {
     let (first, context) = start().await;
     let (second, _other) = start().await;
     let peers: Peers = format!("{first},{second}").parse().unwrap();
-    let mut client = HealthClient::new(peers.balanced(&context.shutdown));
+    let mut client = HealthClient::new(peers.balanced(&context.in_process, &context.shutdown));
     for _ in 0..10 {
         client.check(overall()).await.unwrap();
     }
@@ -125,7 +132,8 @@ async fn a_peer_that_is_not_there_is_an_error_and_not_a_wait() {
         .local_addr()
         .unwrap();
     let context = Context::new();
-    let mut client = HealthClient::new(Peers::from(free).balanced(&context.shutdown));
+    let mut client =
+        HealthClient::new(Peers::from(free).balanced(&context.in_process, &context.shutdown));
     assert_eq!(
         client.check(overall()).await.unwrap_err().code(),
         Code::Unavailable
@@ -150,5 +158,89 @@ async fn the_same_door_answers_questions_about_health_over_plain_http() {
         crate::http::get_page(address, "/readyz")
             .await
             .starts_with("HTTP/1.1 200")
+    );
+}
+
+/// Says whether its caller came over a connection.
+#[derive(Clone)]
+struct Doorkeeper;
+
+impl NamedService for Doorkeeper {
+    const NAME: &'static str = "test.Doorkeeper";
+}
+
+impl Service<http::Request<Body>> for Doorkeeper {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let connection = request.extensions().get::<TcpConnectInfo>();
+        let words = if connection.is_some() {
+            "over a connection"
+        } else {
+            "in process"
+        };
+        ready(Ok(Status::aborted(words).into_http()))
+    }
+}
+
+async fn ask_doorkeeper(channel: Channel) -> String {
+    let mut grpc = tonic::client::Grpc::new(channel);
+    grpc.ready().await.unwrap();
+    let path = http::uri::PathAndQuery::from_static("/test.Doorkeeper/Ask");
+    let codec = tonic_prost::ProstCodec::<HealthCheckRequest, HealthCheckRequest>::default();
+    let asked = grpc.unary(tonic::Request::new(overall()), path, codec);
+    asked.await.unwrap_err().message().to_owned()
+}
+
+#[tokio::test]
+async fn roles_of_one_process_call_one_another_without_a_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let context = Context::serving([address]);
+    let caller = context.sibling();
+    let serving = context.clone();
+    // The call comes first, and waits for the door.
+    let (words, ()) = tokio::join!(
+        ask_doorkeeper(channel(address, &caller.in_process)),
+        async {
+            context.shutdown.spawn(async move {
+                let api = Api::new(&[]).with(Doorkeeper);
+                serve(listener, api, &serving).await.unwrap();
+            });
+        }
+    );
+    assert_eq!(words, "in process");
+    let peers = Peers::from(address);
+    let balanced = peers.balanced(&caller.in_process, &caller.shutdown);
+    assert_eq!(ask_doorkeeper(balanced).await, "in process");
+    let others = channel(address, &InProcess::default());
+    assert_eq!(ask_doorkeeper(others).await, "over a connection");
+}
+
+#[tokio::test]
+async fn a_role_that_has_stopped_is_unavailable_to_its_process() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let context = Context::serving([address]);
+    let serving = context.clone();
+    context.shutdown.spawn(async move {
+        serve(listener, Api::new(&[]), &serving).await.unwrap();
+    });
+    let mut client = HealthClient::new(channel(address, &context.sibling().in_process));
+    let mut states = client.watch(overall()).await.unwrap().into_inner();
+    assert_eq!(
+        states.next().await.unwrap().unwrap().status(),
+        ServingStatus::NotServing
+    );
+    context.shutdown.trigger();
+    assert_eq!(
+        client.check(overall()).await.unwrap_err().code(),
+        Code::Unavailable
     );
 }

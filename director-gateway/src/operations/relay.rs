@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use binnacle_boot::{Shutdown, database::Database};
+use binnacle_boot::{Shutdown, database::Database, grpc::Channel};
 use binnacle_domain::operation::{OperationId, Outcome};
 use binnacle_proto::{
     common::v1,
@@ -17,7 +17,6 @@ use binnacle_proto::{
 };
 use prost::Message as _;
 use tokio::sync::{Semaphore, mpsc};
-use tonic::transport::Channel;
 use uuid::Uuid;
 
 use super::{Error, Operations, postgres, sqlite};

@@ -83,7 +83,10 @@ impl Gateway {
     /// tenant are in the default one.
     pub(crate) async fn serve_by_default_to(&self, default_tenant: Option<&str>) -> String {
         let (registry, shutdown) = (self.registry.clone(), self.shutdown.clone());
-        let nobody = SchedulerServiceClient::new(grpc::channel(([127, 0, 0, 1], 1).into()));
+        let nobody = SchedulerServiceClient::new(grpc::channel(
+            ([127, 0, 0, 1], 1).into(),
+            &grpc::InProcess::default(),
+        ));
         let polls = Polls::new(
             registry.clone(),
             self.operations.clone(),

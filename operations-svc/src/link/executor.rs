@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 
-use binnacle_boot::{Outbox, grpc};
+use binnacle_boot::Outbox;
+use binnacle_boot::grpc::Channel;
 use binnacle_proto::executor::v1::executor_service_client::ExecutorServiceClient;
 use binnacle_proto::executor::v1::{Call, CallReport, ExecuteRequest, ExecuteResponse, Hello};
 use futures::StreamExt;
 use tokio::time::Instant;
-use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 use super::{End, LinkId, MAX_FRAME_BYTES, MAX_ITEMS};
@@ -36,7 +36,7 @@ pub(crate) enum Event {
 
 /// Keeps a stream open to the executor at `address`.
 pub(crate) async fn keep(address: SocketAddr, session_id: String, end: End) {
-    let channel = grpc::channel(address);
+    let channel = end.channel(address);
     let client = ExecutorServiceClient::new(channel).max_decoding_message_size(MAX_FRAME_BYTES);
     let hello = Hello { session_id };
     end.again(|end| open(address, client.clone(), hello.clone(), end))

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use binnacle_boot::{Outbox, grpc};
+use binnacle_boot::Outbox;
+use binnacle_boot::grpc::Channel;
 use binnacle_proto::scheduler::v1::scheduler_service_client::SchedulerServiceClient;
 use binnacle_proto::scheduler::v1::{
     Done, Held, Hello, Release, Report, WorkRequest, WorkResponse,
@@ -45,7 +46,7 @@ pub(crate) enum Event {
 
 /// Keeps a stream open to the scheduler at `address`.
 pub(crate) async fn keep(address: SocketAddr, hello: Hello, end: End) {
-    let channel = grpc::channel(address);
+    let channel = end.channel(address);
     let client = SchedulerServiceClient::new(channel).max_decoding_message_size(MAX_FRAME_BYTES);
     end.again(|end| open(address, client.clone(), hello.clone(), end))
         .await;
@@ -53,7 +54,7 @@ pub(crate) async fn keep(address: SocketAddr, hello: Hello, end: End) {
 
 async fn open(
     address: SocketAddr,
-    client: SchedulerServiceClient<tonic::transport::Channel>,
+    client: SchedulerServiceClient<Channel>,
     hello: Hello,
     end: End,
 ) -> bool {
@@ -93,7 +94,7 @@ async fn open(
 
 /// Says hello and waits for the welcome.
 async fn introduce(
-    mut client: SchedulerServiceClient<tonic::transport::Channel>,
+    mut client: SchedulerServiceClient<Channel>,
     hello: Hello,
     outbox: &Outbox<Word>,
     end: &End,

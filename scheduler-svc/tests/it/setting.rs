@@ -14,7 +14,6 @@ use scheduler_svc::Config;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 use uuid::Uuid;
 
@@ -61,13 +60,13 @@ impl Db {
         tokio::time::timeout(PATIENCE, context.readiness.wait_until_started())
             .await
             .unwrap();
-        let client = SchedulerServiceClient::new(grpc::channel(address));
+        let client = SchedulerServiceClient::new(grpc::channel(address, &context.in_process));
         Scheduler { client, context }
     }
 }
 
 pub(crate) struct Scheduler {
-    pub(crate) client: SchedulerServiceClient<Channel>,
+    pub(crate) client: SchedulerServiceClient<grpc::Channel>,
     pub(crate) context: Context,
 }
 

@@ -1,0 +1,110 @@
+//! Calls between the roles of one process: the same services, messages and layers as over the
+//! network, without its sockets and frames.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::Router;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use tokio::sync::SetOnce;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::transport;
+use tower::Service;
+
+use crate::Shutdown;
+
+/// The gRPC doors that roles of one process serve for one another, by the addresses they are bound
+/// to. All contexts of a process share it. Others reach the same doors over the network.
+#[derive(Clone, Default)]
+pub struct InProcess(Arc<BTreeMap<SocketAddr, SetOnce<Server>>>);
+
+/// What is behind a door.
+struct Server {
+    router: Router,
+    shutdown: Shutdown,
+}
+
+/// A way to one role: to a replica, to all of its replicas, or to the role in this process.
+#[derive(Clone)]
+pub struct Channel(Way);
+
+#[derive(Clone)]
+enum Way {
+    Network(transport::Channel),
+    InProcess(InProcess, SocketAddr),
+}
+
+impl InProcess {
+    /// The doors that are going to be served at these addresses.
+    pub fn new(addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
+        let doors = addresses
+            .into_iter()
+            .map(|address| (address, SetOnce::new()));
+        Self(Arc::new(doors.collect()))
+    }
+
+    /// The way to the door at `address`, if it is one of this process. Calls wait until it is served.
+    pub(super) fn channel(&self, address: SocketAddr) -> Option<Channel> {
+        let is_here = self.0.contains_key(&address);
+        is_here.then(|| Channel(Way::InProcess(self.clone(), address)))
+    }
+
+    /// Opens the door at `address` if it is one of this process, until `shutdown`.
+    pub(super) fn serve(&self, address: SocketAddr, router: &Router, shutdown: &Shutdown) {
+        if let Some(door) = self.0.get(&address) {
+            let router = router.clone();
+            let shutdown = shutdown.clone();
+            // It is bound to one listener, so nobody else can have opened it.
+            let _ = door.set(Server { router, shutdown });
+        }
+    }
+
+    async fn call(self, address: SocketAddr, request: Request<Body>) -> Response<Body> {
+        let Some(door) = self.0.get(&address) else {
+            return Status::unavailable("there is no such door").into_http();
+        };
+        let Server { router, shutdown } = door.wait().await;
+        if shutdown.is_cancelled() {
+            return Status::unavailable("the role stops").into_http();
+        }
+        // A connection would keep a panic from the caller, too.
+        let answer = AssertUnwindSafe(router.clone().call(request)).catch_unwind();
+        match answer.await {
+            Ok(Ok(response)) => response.map(Body::new),
+            Ok(Err(never)) => match never {},
+            Err(_) => Status::internal("the role failed inside").into_http(),
+        }
+    }
+}
+
+impl From<transport::Channel> for Channel {
+    fn from(channel: transport::Channel) -> Self {
+        Self(Way::Network(channel))
+    }
+}
+
+impl Service<Request<Body>> for Channel {
+    type Response = Response<Body>;
+    type Error = transport::Error;
+    type Future = BoxFuture<'static, Result<Response<Body>, transport::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), transport::Error>> {
+        match &mut self.0 {
+            Way::Network(channel) => channel.poll_ready(context),
+            Way::InProcess(..) => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        match &mut self.0 {
+            Way::Network(channel) => channel.call(request).boxed(),
+            Way::InProcess(doors, address) => doors.clone().call(*address, request).map(Ok).boxed(),
+        }
+    }
+}
