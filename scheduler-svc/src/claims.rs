@@ -11,7 +11,7 @@ use binnacle_proto::scheduler::v1;
 
 use crate::{
     metrics::Metrics,
-    store::{Claim, Due, Error, Granted, Release, Store, Write},
+    store::{Claim, Due, Error, Granted, Kept, Release, Store, Write},
     workers::{Claimant, Slot, Workers},
 };
 
@@ -37,9 +37,9 @@ pub(crate) struct Claims {
 impl Claims {
     /// Grants until the shutdown.
     pub(crate) async fn run(self, shutdown: Shutdown) {
-        let mut poll = POLL;
+        let (mut poll, mut kept) = (POLL, Kept::default());
         loop {
-            let next = match self.pass().await {
+            let next = match self.pass(&mut kept).await {
                 Ok(next) => next,
                 Err(error) => {
                     tracing::warn!(error = error.with_cause(), "cannot claim operations");
@@ -61,7 +61,7 @@ impl Claims {
     }
 
     /// Claims until nothing is due or nobody has room, and says when to look again, as far as is known.
-    async fn pass(&self) -> Result<Option<Duration>, Error> {
+    async fn pass(&self, kept: &mut Kept) -> Result<Option<Duration>, Error> {
         loop {
             if !self.workers.have_room() {
                 return Ok(None);
@@ -71,7 +71,7 @@ impl Claims {
             } else {
                 0
             };
-            match self.store.next_due(expired_until).await? {
+            match self.store.next_due(expired_until, kept).await? {
                 Due::Never => return Ok(None),
                 Due::In(span) if !span.is_zero() => return Ok(Some(span)),
                 Due::In(_) => {}

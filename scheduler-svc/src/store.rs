@@ -34,6 +34,7 @@ pub(crate) use self::{
     commit::{Claim, Done, Record, Recorded, Release, Save, Saved, Session, Write},
     error::Error,
     list::{Filter, Phase as PhaseFilter},
+    sql::Kept,
 };
 use self::{
     changes::{Changes, ProgressRow},
@@ -133,7 +134,7 @@ impl Store {
             clock: Arc::clone(&clock),
             changes: changes.clone(),
             metrics: Metrics::register(registry).map_err(StartError::Metrics)?,
-            connection: None,
+            kept: Kept::default(),
         };
         let options = batch::Options {
             capacity: 8192,
@@ -202,10 +203,10 @@ impl Store {
         Ok(self.writer.send(write).await?)
     }
 
-    /// Whether the session goes on.
+    /// Whether the session goes on; of what it holds, whether anything else has become free.
     pub(crate) async fn session(&self, session: Session) -> Result<bool, Error> {
         match self.writer.submit(Write::Session(session)).await? {
-            Answer::Session(goes_on) => Ok(goes_on),
+            Answer::Session(answer) => Ok(answer),
             Answer::Refused => Err(Error::Refused),
             Answer::Recorded(_) | Answer::Saved(_) | Answer::Claimed(_) => Err(Error::Stopped),
         }
@@ -244,11 +245,11 @@ impl Store {
     }
 
     /// When there is something to claim; sessions that expired up to `expired_until` are ended.
-    pub(crate) async fn next_due(&self, expired_until: i64) -> Result<Due, Error> {
+    pub(crate) async fn next_due(&self, expired_until: i64, kept: &mut Kept) -> Result<Due, Error> {
         let values = [Value::Number(expired_until)];
         let asked = Instant::now();
         let rows: Vec<(Option<i64>, i64)> =
-            sql::read(&self.database, statement::NEXT_DUE, &[], &values).await?;
+            sql::read_again((&self.database, kept), statement::NEXT_DUE, &values).await?;
         let Some((due_at, now)) = rows.first().copied() else {
             return Ok(Due::Never);
         };

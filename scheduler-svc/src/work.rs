@@ -153,8 +153,9 @@ impl Work {
             granted_before,
         };
         let store = &self.claims.store;
-        store.session(holds).await.map_err(unavailable)?;
-        self.claims.workers.wake();
+        if store.session(holds).await.map_err(unavailable)? {
+            self.claims.workers.wake();
+        }
         Ok(())
     }
 }

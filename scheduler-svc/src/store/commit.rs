@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Instant};
 
 use binnacle_boot::{
     batch,
-    database::{self, Database, Replanning},
+    database::{self, Database},
 };
 
 use super::{
@@ -17,13 +17,12 @@ use super::{
     changes::Changes,
     clock::Clock,
     metrics::Metrics,
-    sql::{self, Transaction},
+    sql::{Kept, Transaction},
     statement,
 };
 pub(crate) use lease::{Claim, ClaimRow, Session};
 pub(crate) use progress::{Done, Release, Save, Saved};
 pub(crate) use record::{Record, Recorded};
-use sqlx::{Postgres, pool::PoolConnection};
 use write::Round;
 
 /// How often a transaction is tried that the database gives up in favour of another.
@@ -46,7 +45,7 @@ pub(crate) enum Answer {
     Recorded(Recorded),
     Saved(Saved),
     Claimed(Vec<ClaimRow>),
-    /// Whether the session goes on.
+    /// Whether the session goes on; of what it holds, whether anything else has become free.
     Session(bool),
     /// The database does not take it.
     Refused,
@@ -58,9 +57,7 @@ pub(crate) struct Commits {
     pub(super) clock: Arc<Clock>,
     pub(super) changes: Changes,
     pub(super) metrics: Metrics,
-    /// The writer's own connection to PostgreSQL, given up after an error: a connection from the pool may have to be
-    /// looked at first, which costs a round trip.
-    pub(super) connection: Option<(PoolConnection<Postgres>, Replanning)>,
+    pub(super) kept: Kept,
 }
 
 /// The writes of one kind with their positions in the batch.
@@ -192,13 +189,9 @@ impl Commits {
                 first.write_alone_sqlite(&mut connection, now).await?
             }
             Database::Postgres(pool) => {
-                let (mut connection, mut replanning) = match self.connection.take() {
-                    Some(kept) => kept,
-                    None => (sql::connect(pool).await?, Replanning::default()),
-                };
-                replanning.look(&mut connection).await?;
+                let (mut connection, replanning) = self.kept.take(pool).await?;
                 let rows = first.write_alone_postgres(&mut connection, now).await?;
-                self.connection = Some((connection, replanning));
+                self.kept.put(connection, replanning);
                 rows
             }
         };

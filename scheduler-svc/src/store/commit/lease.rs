@@ -98,7 +98,7 @@ pub(super) async fn sessions(
     answers: &mut Answers,
 ) -> Result<(), Error> {
     for (at, session) in sessions {
-        let goes_on = match session {
+        let answer = match session {
             Session::Hello {
                 session,
                 instance,
@@ -132,11 +132,10 @@ pub(super) async fn sessions(
                     Value::Number(now),
                     Value::Number(*granted_before),
                 ];
-                undelivered(transaction, held, &values).await?;
-                true
+                undelivered(transaction, held, &values).await?
             }
         };
-        answers.set(*at, Answer::Session(goes_on));
+        answers.set(*at, Answer::Session(answer));
     }
     Ok(())
 }
@@ -167,11 +166,12 @@ async fn hello(
     Ok(true)
 }
 
+/// Whether something was freed.
 async fn undelivered(
     transaction: &mut Transaction,
     held: &[Uuid],
     values: &[Value<'_>],
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let held = vec![Column::Ids(held.to_vec())];
     let rows: Vec<(Uuid,)> = transaction
         .run(statement::UNDELIVERED, &[held], values)
@@ -183,5 +183,5 @@ async fn undelivered(
             "granted, and lost on the way: free again"
         );
     }
-    Ok(())
+    Ok(!freed.is_empty())
 }
