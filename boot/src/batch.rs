@@ -5,9 +5,6 @@
 //! itself, so batches grow with the load and a lone request waits for nothing. Before it begins,
 //! tasks that are ready have their turn: what they send goes along.
 //!
-//! While there is more processor than work, batches stay small, and most of what a lone item costs is
-//! its commit. So items that nobody waits for with impatience may be paced: see [`Commit::is_urgent`].
-//!
 //! What a batch does is a [`Commit`]. An item that fails a check of its own gets its own answer
 //! (`Commit::Answer` may be a `Result`); `Commit::Error` is for the batch as a whole and is told
 //! to every item of it.
@@ -16,11 +13,9 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
 
 use crate::Shutdown;
 
@@ -43,13 +38,6 @@ pub trait Commit: Send + 'static {
     /// Whether the whole batch may succeed if it is tried again at once: a deadlock or a
     /// serialization failure.
     fn is_retryable(&self, error: &Self::Error) -> bool;
-
-    /// Whether `item` has a commit begin at once. Others go along with one that does, or wait until
-    /// [`Options::pace`] has passed since a commit began.
-    fn is_urgent(&self, item: &Self::Item) -> bool {
-        let _ = item;
-        true
-    }
 }
 
 /// How a writer gathers its batches.
@@ -59,8 +47,6 @@ pub struct Options {
     pub capacity: usize,
     /// Items in one transaction, at most.
     pub max_batch: usize,
-    /// The least time from the beginning of a commit to that of one in which nothing is urgent.
-    pub pace: Duration,
 }
 
 impl Default for Options {
@@ -68,7 +54,6 @@ impl Default for Options {
         Self {
             capacity: 4096,
             max_batch: 256,
-            pace: Duration::from_millis(2),
         }
     }
 }
@@ -158,21 +143,8 @@ impl<C: Commit> Writer<C> {
 
 async fn run<C: Commit>(mut commit: C, mut queue: mpsc::Receiver<Request<C>>, options: Options) {
     let mut requests = Vec::with_capacity(options.max_batch);
-    let mut due = Instant::now();
     while queue.recv_many(&mut requests, options.max_batch).await > 0 {
         gather(&mut queue, &mut requests, options).await;
-        while !requests
-            .iter()
-            .any(|request| commit.is_urgent(&request.item))
-            && requests.len() < options.max_batch
-            && Instant::now() < due
-        {
-            let room = options.max_batch - requests.len();
-            if let Ok(0) = timeout_at(due, queue.recv_many(&mut requests, room)).await {
-                break;
-            }
-        }
-        due = Instant::now() + options.pace;
         let (items, replies): (Vec<_>, Vec<_>) = requests
             .drain(..)
             .map(|request| (request.item, request.reply))
@@ -248,13 +220,11 @@ fn answer<C: Commit>(
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
+    use std::time::Duration;
 
     use tokio::sync::Semaphore;
 
     use super::*;
-
-    /// Numbers from here on are not urgent.
-    const LEISURELY: u32 = 1000;
 
     /// Doubles numbers once it is let through; fails as often as told.
     struct Doubling {
@@ -284,10 +254,6 @@ mod tests {
 
         fn is_retryable(&self, error: &&'static str) -> bool {
             *error == "conflict"
-        }
-
-        fn is_urgent(&self, item: &u32) -> bool {
-            *item < LEISURELY
         }
     }
 
@@ -402,46 +368,6 @@ mod tests {
         assert!(matches!(setting.writer.try_send(2), Err(Error::Busy)));
         setting.gate.add_permits(1);
         first.await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn what_is_not_urgent_is_paced_and_goes_along_with_what_is() {
-        let pace = Duration::from_mins(1);
-        let setting = start(
-            0,
-            Options {
-                pace,
-                ..Options::default()
-            },
-        );
-        setting.gate.add_permits(3);
-        let first = setting.writer.send(LEISURELY).await.unwrap();
-        assert_eq!(first.await.unwrap(), 2 * LEISURELY, "the first has no pace");
-        let second = setting.writer.send(LEISURELY).await.unwrap();
-        tokio::task::yield_now().await;
-        let third = setting.writer.send(1).await.unwrap();
-        let both = futures::future::join(second, third);
-        let answers = tokio::time::timeout(pace / 2, both).await;
-        assert_eq!(answers.unwrap().0.unwrap(), 2 * LEISURELY);
-        assert_eq!(*setting.batches.lock().unwrap(), [1, 2]);
-    }
-
-    #[tokio::test]
-    async fn what_is_not_urgent_waits_for_its_pace_and_no_longer() {
-        let pace = Duration::from_millis(50);
-        let setting = start(
-            0,
-            Options {
-                pace,
-                ..Options::default()
-            },
-        );
-        setting.gate.add_permits(2);
-        let begun = Instant::now();
-        setting.writer.submit(1).await.unwrap();
-        setting.writer.submit(LEISURELY).await.unwrap();
-        assert!(begun.elapsed() >= pace);
-        assert_eq!(*setting.batches.lock().unwrap(), [1, 1]);
     }
 
     #[tokio::test]

@@ -175,11 +175,6 @@ impl batch::Commit for Entries {
         Ok(entries.iter().map(answer).collect())
     }
 
-    /// A client waits for an acceptance.
-    fn is_urgent(&self, item: &Entry) -> bool {
-        matches!(item, Entry::Accept(_))
-    }
-
     fn is_retryable(&self, error: &Error) -> bool {
         match error {
             Error::Database(error) => database::is_conflict(error),

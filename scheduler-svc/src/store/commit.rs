@@ -121,11 +121,6 @@ impl batch::Commit for Commits {
     fn is_retryable(&self, error: &Error) -> bool {
         is_conflict(error)
     }
-
-    /// Nobody waits for these but the worker, which knows them already.
-    fn is_urgent(&self, item: &Write) -> bool {
-        !matches!(item, Write::Save(_) | Write::Done(_))
-    }
 }
 
 impl Commits {
