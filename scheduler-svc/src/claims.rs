@@ -5,13 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use binnacle_boot::{Shutdown, failpoint};
+use binnacle_boot::{Shutdown, database::Kept, failpoint};
 use binnacle_domain::operation::{Operation, OperationId};
 use binnacle_proto::scheduler::v1;
 
 use crate::{
     metrics::Metrics,
-    store::{Claim, Due, Error, Granted, Kept, Release, Store, Write},
+    store::{Claim, Due, Error, Granted, Release, Store, Write, kept},
     workers::{Claimant, Slot, Workers},
 };
 
@@ -37,7 +37,7 @@ pub(crate) struct Claims {
 impl Claims {
     /// Grants until the shutdown.
     pub(crate) async fn run(self, shutdown: Shutdown) {
-        let (mut poll, mut kept) = (POLL, Kept::default());
+        let (mut poll, mut kept) = (POLL, kept());
         loop {
             let next = match self.pass(&mut kept).await {
                 Ok(next) => next,

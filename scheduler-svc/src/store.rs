@@ -21,7 +21,7 @@ use std::{
 
 use binnacle_boot::{
     Shutdown, batch,
-    database::{Database, Migration},
+    database::{Database, Kept, Migration},
     ids,
 };
 use binnacle_domain::operation::{Attempt, Operation, OperationId, Outcome, Spec};
@@ -34,7 +34,7 @@ pub(crate) use self::{
     commit::{Claim, Done, Record, Recorded, Release, Save, Saved, Session, Write},
     error::Error,
     list::{Filter, Phase as PhaseFilter},
-    sql::Kept,
+    sql::kept,
 };
 use self::{
     changes::{Changes, ProgressRow},
@@ -134,7 +134,7 @@ impl Store {
             clock: Arc::clone(&clock),
             changes: changes.clone(),
             metrics: Metrics::register(registry).map_err(StartError::Metrics)?,
-            kept: Kept::default(),
+            kept: kept(),
         };
         let options = batch::Options {
             capacity: 8192,
@@ -193,7 +193,9 @@ impl Store {
             match pending.await? {
                 Answer::Recorded(recorded) => Ok(recorded),
                 Answer::Refused => Err(Error::Refused),
-                Answer::Saved(_) | Answer::Claimed(_) | Answer::Session(_) => Err(Error::Stopped),
+                Answer::Saved(_) | Answer::Claimed(_) | Answer::Session(_) | Answer::Freed(_) => {
+                    Err(Error::Stopped)
+                }
             }
         })
     }
@@ -203,12 +205,35 @@ impl Store {
         Ok(self.writer.send(write).await?)
     }
 
-    /// Whether the session goes on; of what it holds, whether anything else has become free.
+    /// Whether the session goes on.
     pub(crate) async fn session(&self, session: Session) -> Result<bool, Error> {
         match self.writer.submit(Write::Session(session)).await? {
-            Answer::Session(answer) => Ok(answer),
+            Answer::Session(goes_on) => Ok(goes_on),
             Answer::Refused => Err(Error::Refused),
-            Answer::Recorded(_) | Answer::Saved(_) | Answer::Claimed(_) => Err(Error::Stopped),
+            Answer::Recorded(_) | Answer::Saved(_) | Answer::Claimed(_) | Answer::Freed(_) => {
+                Err(Error::Stopped)
+            }
+        }
+    }
+
+    /// Frees what `session` was granted before and does not hold; says how many operations that were.
+    pub(crate) async fn holds(
+        &self,
+        session: Uuid,
+        held: Vec<Uuid>,
+        granted_before: i64,
+    ) -> Result<usize, Error> {
+        let holds = Session::Holds {
+            session,
+            held,
+            granted_before,
+        };
+        match self.writer.submit(Write::Session(holds)).await? {
+            Answer::Freed(count) => Ok(count),
+            Answer::Refused => Err(Error::Refused),
+            Answer::Recorded(_) | Answer::Saved(_) | Answer::Claimed(_) | Answer::Session(_) => {
+                Err(Error::Stopped)
+            }
         }
     }
 
@@ -217,7 +242,7 @@ impl Store {
         let rows = match self.writer.submit(Write::Claim(claim)).await? {
             Answer::Claimed(rows) => rows,
             Answer::Refused => return Err(Error::Refused),
-            Answer::Recorded(_) | Answer::Saved(_) | Answer::Session(_) => {
+            Answer::Recorded(_) | Answer::Saved(_) | Answer::Session(_) | Answer::Freed(_) => {
                 return Err(Error::Stopped);
             }
         };
@@ -249,7 +274,7 @@ impl Store {
         let values = [Value::Number(expired_until)];
         let asked = Instant::now();
         let rows: Vec<(Option<i64>, i64)> =
-            sql::read_again((&self.database, kept), statement::NEXT_DUE, &values).await?;
+            sql::read_again(&self.database, kept, statement::NEXT_DUE, &values).await?;
         let Some((due_at, now)) = rows.first().copied() else {
             return Ok(Due::Never);
         };
@@ -323,7 +348,9 @@ pub(crate) async fn saved(pending: Pending) -> Result<Saved, Error> {
         Answer::Saved(saved) => Ok(saved),
         // It would be refused again: whoever drives the operation has to let it go.
         Answer::Refused => Ok(Saved::Stale),
-        Answer::Recorded(_) | Answer::Claimed(_) | Answer::Session(_) => Err(Error::Stopped),
+        Answer::Recorded(_) | Answer::Claimed(_) | Answer::Session(_) | Answer::Freed(_) => {
+            Err(Error::Stopped)
+        }
     }
 }
 
@@ -332,7 +359,9 @@ pub(crate) async fn goes_on(pending: Pending) -> Result<bool, Error> {
     match pending.await? {
         Answer::Session(goes_on) => Ok(goes_on),
         Answer::Refused => Err(Error::Refused),
-        Answer::Recorded(_) | Answer::Claimed(_) | Answer::Saved(_) => Err(Error::Stopped),
+        Answer::Recorded(_) | Answer::Claimed(_) | Answer::Saved(_) | Answer::Freed(_) => {
+            Err(Error::Stopped)
+        }
     }
 }
 

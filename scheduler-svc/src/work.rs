@@ -147,13 +147,8 @@ impl Work {
         held: Vec<Uuid>,
         granted_before: i64,
     ) -> Result<(), Status> {
-        let holds = Session::Holds {
-            session,
-            held,
-            granted_before,
-        };
-        let store = &self.claims.store;
-        if store.session(holds).await.map_err(unavailable)? {
+        let freed = self.claims.store.holds(session, held, granted_before);
+        if freed.await.map_err(unavailable)? > 0 {
             self.claims.workers.wake();
         }
         Ok(())

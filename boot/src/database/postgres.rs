@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use sqlx::error::DatabaseError;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, PgPool, Postgres, Row, Transaction};
 use tokio::time::Instant;
@@ -191,6 +192,47 @@ pub async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx
 pub fn is_conflict(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(DatabaseError::code);
     code.is_some_and(|code| code == "40001" || code == "40P01")
+}
+
+/// A connection that one task keeps for its statements, which are planned once: one from the pool has to be looked at
+/// first, which costs a round trip.
+#[derive(Debug)]
+pub struct Kept {
+    settings: &'static str,
+    connection: Option<PoolConnection<Postgres>>,
+    replanning: Replanning,
+}
+
+impl Kept {
+    /// None yet. `settings` are statements that every connection begins with.
+    pub fn new(settings: &'static str) -> Self {
+        Self {
+            settings,
+            connection: None,
+            replanning: Replanning::default(),
+        }
+    }
+
+    /// Takes the connection out, or opens one. It is closed unless it comes back.
+    pub async fn take(&mut self, pool: &PgPool) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        if let Some(mut connection) = self.connection.take() {
+            self.replanning.look(&mut connection).await?;
+            return Ok(connection);
+        }
+        let mut connection = pool.acquire().await?;
+        // Nobody else is to have its settings.
+        connection.close_on_drop();
+        sqlx::raw_sql(self.settings)
+            .execute(&mut *connection)
+            .await?;
+        self.replanning = Replanning::default();
+        Ok(connection)
+    }
+
+    /// Puts back what has served without an error.
+    pub fn put(&mut self, connection: PoolConnection<Postgres>) {
+        self.connection = Some(connection);
+    }
 }
 
 /// When the plans of a connection that is kept are to be made again.

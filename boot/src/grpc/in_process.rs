@@ -22,7 +22,10 @@ use crate::Shutdown;
 /// The gRPC doors that roles of one process serve for one another, by the addresses they are bound
 /// to. All contexts of a process share it. Others reach the same doors over the network.
 #[derive(Clone, Default)]
-pub struct InProcess(Arc<BTreeMap<SocketAddr, SetOnce<Server>>>);
+pub struct InProcess(BTreeMap<SocketAddr, Door>);
+
+/// Set when the door is opened.
+type Door = Arc<SetOnce<Server>>;
 
 /// What is behind a door.
 struct Server {
@@ -37,22 +40,20 @@ pub struct Channel(Way);
 #[derive(Clone)]
 enum Way {
     Network(transport::Channel),
-    InProcess(InProcess, SocketAddr),
+    InProcess(Door),
 }
 
 impl InProcess {
     /// The doors that are going to be served at these addresses.
     pub fn new(addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
-        let doors = addresses
-            .into_iter()
-            .map(|address| (address, SetOnce::new()));
-        Self(Arc::new(doors.collect()))
+        let doors = addresses.into_iter();
+        Self(doors.map(|address| (address, Door::default())).collect())
     }
 
     /// The way to the door at `address`, if it is one of this process. Calls wait until it is served.
     pub(super) fn channel(&self, address: SocketAddr) -> Option<Channel> {
-        let is_here = self.0.contains_key(&address);
-        is_here.then(|| Channel(Way::InProcess(self.clone(), address)))
+        let door = self.0.get(&address)?;
+        Some(Channel(Way::InProcess(door.clone())))
     }
 
     /// Opens the door at `address` if it is one of this process, until `shutdown`.
@@ -64,22 +65,20 @@ impl InProcess {
             let _ = door.set(Server { router, shutdown });
         }
     }
+}
 
-    async fn call(self, address: SocketAddr, request: Request<Body>) -> Response<Body> {
-        let Some(door) = self.0.get(&address) else {
-            return Status::unavailable("there is no such door").into_http();
-        };
-        let Server { router, shutdown } = door.wait().await;
-        if shutdown.is_cancelled() {
-            return Status::unavailable("the role stops").into_http();
-        }
-        // A connection would keep a panic from the caller, too.
-        let answer = AssertUnwindSafe(router.clone().call(request)).catch_unwind();
-        match answer.await {
-            Ok(Ok(response)) => response.map(Body::new),
-            Ok(Err(never)) => match never {},
-            Err(_) => Status::internal("the role failed inside").into_http(),
-        }
+/// Answers `request` once the door is open.
+async fn call(door: Door, request: Request<Body>) -> Response<Body> {
+    let Server { router, shutdown } = door.wait().await;
+    if shutdown.is_cancelled() {
+        return Status::unavailable("the role stops").into_http();
+    }
+    // A connection would keep a panic from the caller, too.
+    let answer = AssertUnwindSafe(async { router.clone().call(request).await }).catch_unwind();
+    match answer.await {
+        Ok(Ok(response)) => response.map(Body::new),
+        Ok(Err(never)) => match never {},
+        Err(_) => Status::internal("the role failed inside").into_http(),
     }
 }
 
@@ -97,14 +96,14 @@ impl Service<Request<Body>> for Channel {
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), transport::Error>> {
         match &mut self.0 {
             Way::Network(channel) => channel.poll_ready(context),
-            Way::InProcess(..) => Poll::Ready(Ok(())),
+            Way::InProcess(_) => Poll::Ready(Ok(())),
         }
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         match &mut self.0 {
             Way::Network(channel) => channel.call(request).boxed(),
-            Way::InProcess(doors, address) => doors.clone().call(*address, request).map(Ok).boxed(),
+            Way::InProcess(door) => call(door.clone(), request).map(Ok).boxed(),
         }
     }
 }

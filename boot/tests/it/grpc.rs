@@ -179,6 +179,7 @@ impl Service<http::Request<Body>> for Doorkeeper {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        assert!(request.uri().path().ends_with("/Ask"), "nothing else");
         let connection = request.extensions().get::<TcpConnectInfo>();
         let words = if connection.is_some() {
             "over a connection"
@@ -189,13 +190,18 @@ impl Service<http::Request<Body>> for Doorkeeper {
     }
 }
 
-async fn ask_doorkeeper(channel: Channel) -> String {
+async fn call_doorkeeper(channel: Channel, path: &'static str) -> Status {
     let mut grpc = tonic::client::Grpc::new(channel);
     grpc.ready().await.unwrap();
-    let path = http::uri::PathAndQuery::from_static("/test.Doorkeeper/Ask");
+    let path = http::uri::PathAndQuery::from_static(path);
     let codec = tonic_prost::ProstCodec::<HealthCheckRequest, HealthCheckRequest>::default();
     let asked = grpc.unary(tonic::Request::new(overall()), path, codec);
-    asked.await.unwrap_err().message().to_owned()
+    asked.await.unwrap_err()
+}
+
+async fn ask_doorkeeper(channel: Channel) -> String {
+    let status = call_doorkeeper(channel, "/test.Doorkeeper/Ask").await;
+    status.message().to_owned()
 }
 
 #[tokio::test]
@@ -218,6 +224,8 @@ async fn roles_of_one_process_call_one_another_without_a_connection() {
     assert_eq!(words, "in process");
     let peers = Peers::from(address);
     let balanced = peers.balanced(&caller.in_process, &caller.shutdown);
+    let panicked = call_doorkeeper(balanced.clone(), "/test.Doorkeeper/Panic").await;
+    assert_eq!(panicked.code(), Code::Internal);
     assert_eq!(ask_doorkeeper(balanced).await, "in process");
     let others = channel(address, &InProcess::default());
     assert_eq!(ask_doorkeeper(others).await, "over a connection");

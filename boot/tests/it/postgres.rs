@@ -1,7 +1,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use binnacle_boot::database::{Database, DatabaseUrl, Error, Options, begin};
+use binnacle_boot::database::{Database, DatabaseUrl, Error, Kept, Options, begin};
 use binnacle_test_support::{Durability, Postgres};
 use futures::future::join_all;
 use sqlx::postgres::PgConnection;
@@ -142,4 +142,65 @@ async fn a_pool_recovers_from_a_restart_of_the_server() {
     assert!(lost.is_err());
     server.resume();
     database.ping().await.unwrap();
+}
+
+async fn text(connection: &mut PgConnection, sql: &'static str) -> String {
+    let rows = sqlx::raw_sql(sql).fetch_all(connection).await.unwrap();
+    let lines = rows.iter().map(|row| row.try_get_unchecked::<String, _>(0));
+    lines.collect::<Result<Vec<_>, _>>().unwrap().join("\n")
+}
+
+#[tokio::test]
+async fn a_kept_connection_makes_its_plans_anew_as_tables_grow() {
+    const WHO: &str = "SELECT pg_backend_pid()::text";
+    const PLAN: &str = "EXPLAIN EXECUTE look (1)";
+    let address = url(&Postgres::shared().create_database());
+    let database = Database::open(&address, "registry", Options::default());
+    let database = database.await.unwrap();
+    let pool = database.postgres().unwrap();
+    let mut kept = Kept::new("SET plan_cache_mode = force_generic_plan");
+    let mut connection = kept.take(pool).await.unwrap();
+    let table =
+        "CREATE TABLE grows (id bigint PRIMARY KEY); INSERT INTO grows VALUES (0); ANALYZE grows;
+         PREPARE look (bigint) AS SELECT FROM grows WHERE id = $1";
+    sqlx::raw_sql(table)
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    let who = text(&mut connection, WHO).await;
+    assert!(text(&mut connection, PLAN).await.contains("Seq Scan"));
+    sqlx::raw_sql("INSERT INTO grows SELECT generate_series(1, 20000)")
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    let replanned = async {
+        while text(&mut connection, PLAN).await.contains("Seq Scan") {
+            kept.put(connection);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            connection = kept.take(pool).await.unwrap();
+        }
+        text(&mut connection, WHO).await
+    };
+    let now = tokio::time::timeout(Duration::from_secs(20), replanned).await;
+    assert_eq!(now.unwrap(), who, "it is another connection");
+}
+
+#[tokio::test]
+async fn the_settings_of_a_kept_connection_are_nobody_elses() {
+    const SETTING: &str = "SHOW enable_seqscan";
+    let address = url(&Postgres::shared().create_database());
+    let options = Options {
+        connections: 1,
+        ..Options::default()
+    };
+    let database = Database::open(&address, "registry", options);
+    let database = database.await.unwrap();
+    let pool = database.postgres().unwrap();
+    let mut kept = Kept::new("SET enable_seqscan = off");
+    let mut connection = kept.take(pool).await.unwrap();
+    assert_eq!(text(&mut connection, SETTING).await, "off");
+    // As after an error.
+    drop(connection);
+    let mut other = pool.acquire().await.unwrap();
+    assert_eq!(text(&mut other, SETTING).await, "on");
 }

@@ -4,10 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use binnacle_boot::{
     batch,
-    database::{self, Database, Replanning},
+    database::{self, Database, Kept},
 };
 
-use sqlx::{Postgres, pool::PoolConnection};
 use uuid::Uuid;
 
 use super::{Accepted, Error, Finalization, Finalized, finalize::outcome, postgres, sqlite};
@@ -33,9 +32,7 @@ pub(super) enum Answer {
 /// The writer of one gateway and its database.
 pub(super) struct Entries {
     database: Database,
-    /// The writer's own connection to PostgreSQL, given up after an error: a connection from the pool is looked
-    /// at first, which costs a round trip.
-    connection: Option<(PoolConnection<Postgres>, Replanning)>,
+    kept: Kept,
 }
 
 /// A batch apart: one item per resource and per operation; what comes twice is left to the caller's next try.
@@ -113,7 +110,7 @@ impl Entries {
     pub(super) fn new(database: Database) -> Self {
         Self {
             database,
-            connection: None,
+            kept: postgres::kept(),
         }
     }
 }
@@ -154,13 +151,9 @@ impl batch::Commit for Entries {
         let outcomes = match &self.database {
             Database::Sqlite(sqlite) => sqlite::commit(sqlite, &batch).await?,
             Database::Postgres(pool) => {
-                let (mut connection, mut replanning) = match self.connection.take() {
-                    Some(kept) => kept,
-                    None => (postgres::connect(pool).await?, Replanning::default()),
-                };
-                replanning.look(&mut connection).await?;
+                let mut connection = self.kept.take(pool).await?;
                 let outcomes = postgres::commit(&mut connection, &batch).await?;
-                self.connection = Some((connection, replanning));
+                self.kept.put(connection);
                 outcomes
             }
         };

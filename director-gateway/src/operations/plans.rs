@@ -156,7 +156,7 @@ async fn on_postgres_the_data_path_looks_at_few_pages_however_full_the_tables_be
     let url = Postgres::shared().create_database();
     let database = open(url.parse().unwrap()).await;
     let pool = database.postgres().unwrap();
-    let mut connection = postgres::connect(pool).await.unwrap();
+    let mut connection = postgres::kept().take(pool).await.unwrap();
     check_postgres(&mut connection).await;
     let run = |sql: String| sqlx::raw_sql(AssertSqlSafe(sql));
     // Plans that are kept: those for tables of a row or two.

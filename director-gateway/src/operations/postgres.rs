@@ -1,8 +1,8 @@
 //! The data path's statements on PostgreSQL: arrays in, one statement for a batch.
 
-use binnacle_boot::clock;
+use binnacle_boot::{clock, database::Kept};
 use binnacle_domain::operation::APPLICATION;
-use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{
@@ -21,11 +21,9 @@ pub(super) const RECEIPTS: &str = include_str!("sql/postgres/receipts.sql");
 const SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; \
      SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
 
-/// A connection that is kept for the data path.
-pub(super) async fn connect(pool: &PgPool) -> Result<PoolConnection<Postgres>, sqlx::Error> {
-    let mut connection = pool.acquire().await?;
-    sqlx::raw_sql(SETTINGS).execute(&mut *connection).await?;
-    Ok(connection)
+/// A connection for the data path.
+pub(super) fn kept() -> Kept {
+    Kept::new(SETTINGS)
 }
 
 /// One transaction, which is one statement, and a look at what was finalized before.

@@ -9,17 +9,10 @@ use std::{sync::Arc, time::Instant};
 
 use binnacle_boot::{
     batch,
-    database::{self, Database},
+    database::{self, Database, Kept},
 };
 
-use super::{
-    Error,
-    changes::Changes,
-    clock::Clock,
-    metrics::Metrics,
-    sql::{Kept, Transaction},
-    statement,
-};
+use super::{Error, changes::Changes, clock::Clock, metrics::Metrics, sql::Transaction, statement};
 pub(crate) use lease::{Claim, ClaimRow, Session};
 pub(crate) use progress::{Done, Release, Save, Saved};
 pub(crate) use record::{Record, Recorded};
@@ -45,8 +38,10 @@ pub(crate) enum Answer {
     Recorded(Recorded),
     Saved(Saved),
     Claimed(Vec<ClaimRow>),
-    /// Whether the session goes on; of what it holds, whether anything else has become free.
+    /// Whether the session goes on.
     Session(bool),
+    /// How many operations a session had been granted and does not hold.
+    Freed(usize),
     /// The database does not take it.
     Refused,
 }
@@ -189,9 +184,9 @@ impl Commits {
                 first.write_alone_sqlite(&mut connection, now).await?
             }
             Database::Postgres(pool) => {
-                let (mut connection, replanning) = self.kept.take(pool).await?;
+                let mut connection = self.kept.take(pool).await?;
                 let rows = first.write_alone_postgres(&mut connection, now).await?;
-                self.kept.put(connection, replanning);
+                self.kept.put(connection);
                 rows
             }
         };

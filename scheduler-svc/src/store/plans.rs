@@ -216,7 +216,7 @@ async fn on_postgres_a_batch_looks_at_few_pages_however_full_the_tables_became()
     let url = Postgres::shared().create_database();
     let database = open(url.parse().unwrap()).await;
     let pool = database.postgres().unwrap();
-    let mut connection = super::sql::connect(pool).await.unwrap();
+    let mut connection = super::sql::kept().take(pool).await.unwrap();
     // The first plans are those for empty tables.
     sqlx::raw_sql("VACUUM ANALYZE")
         .execute(&mut *connection)

@@ -2,10 +2,9 @@
 //!
 //! PostgreSQL is given one array per column, SQLite one JSON array of rows per table. Scalars follow.
 
-use binnacle_boot::database::{self, Database, Replanning};
+use binnacle_boot::database::{self, Database, Kept};
 use sqlx::{
-    FromRow, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, pool::PoolConnection,
-    postgres::PgRow, sqlite::SqliteRow,
+    FromRow, PgConnection, Postgres, Sqlite, SqliteConnection, postgres::PgRow, sqlite::SqliteRow,
 };
 use uuid::Uuid;
 
@@ -80,51 +79,24 @@ impl Transaction {
     }
 }
 
-/// A connection to PostgreSQL that one task keeps for its statements: one from the pool has to be looked at first,
-/// which costs a round trip, and they are not worth planning each time.
-#[derive(Default)]
-pub(crate) struct Kept(Option<(PoolConnection<Postgres>, Replanning)>);
-
-impl Kept {
-    /// Takes the connection out, so that it is given up unless it comes back.
-    pub(super) async fn take(
-        &mut self,
-        pool: &PgPool,
-    ) -> Result<(PoolConnection<Postgres>, Replanning), sqlx::Error> {
-        let (mut connection, mut replanning) = match self.0.take() {
-            Some(kept) => kept,
-            None => (connect(pool).await?, Replanning::default()),
-        };
-        replanning.look(&mut connection).await?;
-        Ok((connection, replanning))
-    }
-
-    /// Puts back what has served without an error.
-    pub(super) fn put(&mut self, connection: PoolConnection<Postgres>, replanning: Replanning) {
-        self.0 = Some((connection, replanning));
-    }
-}
-
-pub(super) async fn connect(pool: &PgPool) -> Result<PoolConnection<Postgres>, sqlx::Error> {
-    let mut connection = pool.acquire().await?;
-    sqlx::raw_sql("SET plan_cache_mode = force_generic_plan")
-        .execute(&mut *connection)
-        .await?;
-    Ok(connection)
+/// A connection for statements that are not worth planning each time.
+pub(crate) fn kept() -> Kept {
+    Kept::new("SET plan_cache_mode = force_generic_plan")
 }
 
 /// Runs a statement that only reads, on the connection that its caller keeps.
 pub(super) async fn read_again<T: Row>(
-    (database, kept): (&Database, &mut Kept),
+    database: &Database,
+    kept: &mut Kept,
     statement: Statement,
     values: &[Value<'_>],
 ) -> Result<Vec<T>, sqlx::Error> {
     let Database::Postgres(pool) = database else {
         return read(database, statement, &[], values).await;
     };
-    let (mut connection, replanning) = kept.take(pool).await?;
+    let mut connection = kept.take(pool).await?;
     let rows = run_postgres(&mut connection, statement.postgres, &[], values).await?;
-    kept.put(connection, replanning);
+    kept.put(connection);
     Ok(rows)
 }
 

@@ -98,7 +98,7 @@ pub(super) async fn sessions(
     answers: &mut Answers,
 ) -> Result<(), Error> {
     for (at, session) in sessions {
-        let answer = match session {
+        let goes_on = match session {
             Session::Hello {
                 session,
                 instance,
@@ -132,10 +132,12 @@ pub(super) async fn sessions(
                     Value::Number(now),
                     Value::Number(*granted_before),
                 ];
-                undelivered(transaction, held, &values).await?
+                let freed = undelivered(transaction, held, &values).await?;
+                answers.set(*at, Answer::Freed(freed));
+                continue;
             }
         };
-        answers.set(*at, Answer::Session(answer));
+        answers.set(*at, Answer::Session(goes_on));
     }
     Ok(())
 }
@@ -166,12 +168,12 @@ async fn hello(
     Ok(true)
 }
 
-/// Whether something was freed.
+/// How many operations were freed.
 async fn undelivered(
     transaction: &mut Transaction,
     held: &[Uuid],
     values: &[Value<'_>],
-) -> Result<bool, Error> {
+) -> Result<usize, Error> {
     let held = vec![Column::Ids(held.to_vec())];
     let rows: Vec<(Uuid,)> = transaction
         .run(statement::UNDELIVERED, &[held], values)
@@ -183,5 +185,5 @@ async fn undelivered(
             "granted, and lost on the way: free again"
         );
     }
-    Ok(!freed.is_empty())
+    Ok(freed.len())
 }
