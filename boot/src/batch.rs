@@ -12,6 +12,7 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures::FutureExt;
@@ -30,9 +31,10 @@ pub trait Commit: Send + 'static {
 
     /// Commits `items` as one transaction and answers each, in their order. It is called again
     /// with the same items after a retryable error, so it must leave nothing behind when it fails.
+    /// They are shared, for a commit that hands them to another thread.
     fn commit(
         &mut self,
-        items: &[Self::Item],
+        items: &Arc<[Self::Item]>,
     ) -> impl Future<Output = Result<Vec<Self::Answer>, Self::Error>> + Send;
 
     /// Whether the whole batch may succeed if it is tried again at once: a deadlock or a
@@ -149,27 +151,31 @@ async fn run<C: Commit>(mut commit: C, mut queue: mpsc::Receiver<Request<C>>, op
             .drain(..)
             .map(|request| (request.item, request.reply))
             .unzip();
-        answer::<C>(commit_whole(&mut commit, &items).await, replies);
+        answer::<C>(commit_whole(&mut commit, &items.into()).await, replies);
     }
 }
 
-/// Takes what others have to say who are ready to run.
+/// Takes what others have to say who are ready to run, for as long as they have something to say.
 async fn gather<C: Commit>(
     queue: &mut mpsc::Receiver<Request<C>>,
     requests: &mut Vec<Request<C>>,
     options: Options,
 ) {
-    tokio::task::yield_now().await;
-    while requests.len() < options.max_batch
-        && let Ok(request) = queue.try_recv()
-    {
-        requests.push(request);
+    let mut gathered = 0;
+    while gathered < requests.len() && requests.len() < options.max_batch {
+        gathered = requests.len();
+        tokio::task::yield_now().await;
+        while requests.len() < options.max_batch
+            && let Ok(request) = queue.try_recv()
+        {
+            requests.push(request);
+        }
     }
 }
 
 async fn commit_whole<C: Commit>(
     commit: &mut C,
-    items: &[C::Item],
+    items: &Arc<[C::Item]>,
 ) -> Result<Vec<C::Answer>, Error<C::Error>> {
     let mut attempt = 0;
     loop {
@@ -219,7 +225,7 @@ fn answer<C: Commit>(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
     use std::time::Duration;
 
     use tokio::sync::Semaphore;
@@ -238,7 +244,7 @@ mod tests {
         type Answer = u32;
         type Error = &'static str;
 
-        async fn commit(&mut self, items: &[u32]) -> Result<Vec<u32>, &'static str> {
+        async fn commit(&mut self, items: &Arc<[u32]>) -> Result<Vec<u32>, &'static str> {
             self.gate.acquire().await.unwrap().forget();
             self.batches.lock().unwrap().push(items.len());
             assert!(!items.contains(&13), "thirteen");

@@ -4,8 +4,8 @@
 //! schema of its own in the one database. Traps that this module closes for its callers:
 //!
 //! - A SQLite transaction that reads before it writes fails at once when somebody else wrote in
-//!   between, whatever the busy timeout. So there is one connection that writes, and
-//!   [`begin_immediate`] takes the write lock first.
+//!   between, whatever the busy timeout. So there is one that writes at a time, and
+//!   [`begin_immediate`] and [`Sqlite::transact`] take the write lock first.
 //! - A `BEGIN` whose caller goes away may leave an open transaction behind in a pooled
 //!   PostgreSQL connection. [`begin`] runs it where nobody can cancel it, and the pool looks at
 //!   every connection before it gives it out.
@@ -19,7 +19,7 @@ mod url;
 
 pub use migration::Migration;
 pub use postgres::{Kept, Replanning, begin, is_conflict, is_fresh};
-pub use sqlite::{Sqlite, begin_immediate, or_roll_back};
+pub use sqlite::{Sqlite, begin_immediate, failure};
 use sqlx::{PgPool, SqlitePool};
 pub use url::{DatabaseUrl, InvalidUrl, Server};
 

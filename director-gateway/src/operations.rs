@@ -19,7 +19,11 @@ mod sqlite;
 
 use std::sync::Arc;
 
-use binnacle_boot::{Shutdown, batch, clock, database::Database, failpoint, ids};
+use binnacle_boot::{
+    Shutdown, batch, clock,
+    database::{self, Database},
+    failpoint, ids,
+};
 use binnacle_domain::{
     operation::{
         APPLICATION, OperationId, OperationType, Outcome, Resource, Spec, UNPAIR_APPLICATION,
@@ -95,6 +99,12 @@ pub enum Error {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         Self::Database(Arc::new(error))
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        database::failure(error).into()
     }
 }
 

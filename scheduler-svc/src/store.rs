@@ -43,7 +43,7 @@ use self::{
     definitions::Definitions,
     destination::destination,
     metrics::Metrics,
-    sql::{Column, Value},
+    sql::Value,
     stored::{AttemptRow, OperationRow},
 };
 
@@ -118,7 +118,7 @@ impl Store {
         registry: &Registry,
         shutdown: &Shutdown,
     ) -> Result<Self, StartError> {
-        let now: Vec<(i64,)> = sql::read(&database, statement::CLOCK, &[], &[])
+        let now: Vec<(i64,)> = sql::read(&database, statement::CLOCK, &[])
             .await
             .map_err(StartError::Clock)?;
         let clock = Arc::new(Clock::new(now.first().map_or(0, |(now,)| *now)));
@@ -295,17 +295,17 @@ impl Store {
         &self,
         ids: impl IntoIterator<Item = OperationId>,
     ) -> Result<Vec<Operation>, Error> {
-        let ids = Column::Ids(ids.into_iter().map(|id| id.0).collect());
+        let ids: Vec<Uuid> = ids.into_iter().map(|id| id.0).collect();
         let rows: Vec<OperationRow> =
-            sql::read(&self.database, statement::GET, &[vec![ids]], &[]).await?;
+            sql::read(&self.database, statement::GET, &[Value::Ids(&ids)]).await?;
         self.read_all(rows).await
     }
 
     /// How far those operations have come that there are, running or finished, in any order.
     pub(crate) async fn progress(&self, ids: Vec<OperationId>) -> Result<Vec<Changed>, Error> {
-        let ids = Column::Ids(ids.into_iter().map(|id| id.0).collect());
+        let ids: Vec<Uuid> = ids.into_iter().map(|id| id.0).collect();
         let rows: Vec<ProgressRow> =
-            sql::read(&self.database, statement::PROGRESS, &[vec![ids]], &[]).await?;
+            sql::read(&self.database, statement::PROGRESS, &[Value::Ids(&ids)]).await?;
         Ok(rows.into_iter().map(Changed::from).collect())
     }
 
@@ -323,7 +323,7 @@ impl Store {
     /// The ledger of an operation, oldest first.
     pub(crate) async fn attempts(&self, id: OperationId) -> Result<Vec<Attempt>, Error> {
         let rows: Vec<AttemptRow> =
-            sql::read(&self.database, statement::ATTEMPTS, &[], &[Value::Id(id.0)]).await?;
+            sql::read(&self.database, statement::ATTEMPTS, &[Value::Id(id.0)]).await?;
         rows.into_iter().map(Attempt::try_from).collect()
     }
 

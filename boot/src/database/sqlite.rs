@@ -1,5 +1,9 @@
 //! A database file, locked against other processes.
 
+mod failure;
+mod gate;
+mod thread;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,9 +11,11 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{SqliteConnection, SqlitePool, Transaction};
+use sqlx::{SqlitePool, Transaction};
 
+use self::{gate::Gate, thread::Thread};
 use super::Error;
+pub use failure::failure;
 
 /// How long a connection waits for a lock that another one holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,13 +26,15 @@ const READERS: u32 = 4;
 const WRITER_CACHE_KIB: u32 = 64 * 1024;
 const READER_CACHE_KIB: u32 = 16 * 1024;
 
-/// An open database file: the one connection that writes, and those that read.
+/// An open database file: who writes, one at a time, and those that read.
 #[derive(Clone, Debug)]
 pub struct Sqlite {
-    /// One connection; everything that writes goes through it, with [`begin_immediate`].
+    /// One connection; what writes statement by statement goes through it, with [`begin_immediate`].
     pub write: SqlitePool,
     /// Connections that can only read.
     pub read: SqlitePool,
+    thread: Arc<Thread>,
+    gate: Gate,
     /// Held as long as any clone lives.
     _lock: Arc<File>,
 }
@@ -35,7 +43,7 @@ impl Sqlite {
     pub(super) async fn open(directory: &Path, schema: &str) -> Result<Self, Error> {
         std::fs::create_dir_all(directory).map_err(|source| unusable(directory, source))?;
         let file = directory.join(format!("{schema}.db"));
-        let lock = lock(directory, &file)?;
+        let lock = Arc::new(lock(directory, &file)?);
         let options = SqliteConnectOptions::new()
             .filename(&file)
             .create_if_missing(true)
@@ -47,24 +55,47 @@ impl Sqlite {
             file: file.display().to_string(),
             source,
         };
-        let write = pool(1)
+        let gate = Gate::new();
+        let write = gate
+            .keep(pool(1))
             .connect_with(cached(options.clone(), WRITER_CACHE_KIB))
             .await
             .map_err(failed)?;
+        // The pool has made its connection and given it to nobody.
+        gate.come_back();
         let read = pool(READERS)
             .connect_with(cached(options, READER_CACHE_KIB).pragma("query_only", "ON"))
             .await
             .map_err(failed)?;
+        let thread = Thread::start(&file, Arc::clone(&lock)).await;
         Ok(Self {
             write,
             read,
-            _lock: Arc::new(lock),
+            thread: Arc::new(thread.map_err(failed)?),
+            gate,
+            _lock: lock,
         })
     }
 
     pub(super) async fn close(&self) {
         self.read.close().await;
         self.write.close().await;
+        self.gate.close();
+        self.thread.close().await;
+    }
+
+    /// Has `work` done as one transaction, on a thread that is woken once for all of it. Whether the caller waits for
+    /// the end or not, it is committed, or rolled back if `work` fails or panics.
+    pub async fn transact<T, E>(
+        &self,
+        work: impl FnOnce(&rusqlite::Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<sqlx::Error> + Send + 'static,
+    {
+        let turn = self.gate.turn().await?;
+        self.thread.transact(turn, work).await
     }
 }
 
@@ -113,17 +144,4 @@ pub async fn begin_immediate(
 ) -> Result<Transaction<'static, sqlx::Sqlite>, sqlx::Error> {
     let write = write.clone();
     super::uncancelled(async move { write.begin_with("BEGIN IMMEDIATE").await }).await
-}
-
-/// Passes on what a script gave that begins and commits a transaction by itself; if it failed, ends the transaction
-/// that it may have left open.
-pub async fn or_roll_back<T>(
-    connection: &mut SqliteConnection,
-    result: Result<T, sqlx::Error>,
-) -> Result<T, sqlx::Error> {
-    if result.is_err() {
-        // Fails where there is none, which is as good.
-        let _ = sqlx::raw_sql("ROLLBACK").execute(connection).await;
-    }
-    result
 }

@@ -6,3 +6,4 @@ mod database;
 mod grpc;
 mod http;
 mod postgres;
+mod sqlite;

@@ -1,6 +1,9 @@
 //! The writer's transaction: what was accepted and what is finalized, together.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use binnacle_boot::{
     batch,
@@ -96,6 +99,14 @@ impl Outcomes {
         outcomes
     }
 
+    pub(super) fn accepted(&mut self, id: Uuid) {
+        self.accepted.insert(id);
+    }
+
+    pub(super) fn finalized(&mut self, id: Uuid, finalized: Finalized) {
+        self.finalized.insert(id, finalized);
+    }
+
     /// Adds what receipts say: operation, whether it succeeded, error, detail.
     pub(super) fn earlier(&mut self, receipts: Vec<(Uuid, bool, String, String)>) {
         for (id, succeeded, error, detail) in receipts {
@@ -115,7 +126,7 @@ impl Entries {
     }
 }
 
-fn sort(entries: &[Entry]) -> Batch<'_> {
+pub(super) fn sort(entries: &[Entry]) -> Batch<'_> {
     let mut batch = Batch {
         accepts: Vec::new(),
         finalizations: Vec::new(),
@@ -146,11 +157,11 @@ impl batch::Commit for Entries {
     type Answer = Answer;
     type Error = Error;
 
-    async fn commit(&mut self, entries: &[Entry]) -> Result<Vec<Answer>, Error> {
-        let batch = sort(entries);
+    async fn commit(&mut self, entries: &Arc<[Entry]>) -> Result<Vec<Answer>, Error> {
         let outcomes = match &self.database {
-            Database::Sqlite(sqlite) => sqlite::commit(sqlite, &batch).await?,
+            Database::Sqlite(sqlite) => sqlite::commit(sqlite, entries).await?,
             Database::Postgres(pool) => {
+                let batch = sort(entries);
                 let mut connection = self.kept.take(pool).await?;
                 let outcomes = postgres::commit(&mut connection, &batch).await?;
                 self.kept.put(connection);

@@ -103,9 +103,9 @@ impl batch::Commit for Reads {
     type Answer = Found;
     type Error = Failure;
 
-    async fn commit(&mut self, reads: &[Read]) -> Result<Vec<Found>, Failure> {
+    async fn commit(&mut self, reads: &Arc<[Read]>) -> Result<Vec<Found>, Failure> {
         let mut wanted = Wanted::default();
-        for read in reads {
+        for read in reads.iter() {
             wanted.add(read);
         }
         let mut connection = self.0.take().await?;

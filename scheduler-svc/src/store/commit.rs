@@ -1,21 +1,27 @@
 //! One transaction of everything that waits to be written.
 
 mod lease;
+mod postgres;
 mod progress;
 mod record;
+mod sqlite;
+mod transaction;
 mod write;
 
-use std::{sync::Arc, time::Instant};
+use std::{ops::Range, sync::Arc, time::Instant};
 
 use binnacle_boot::{
     batch,
-    database::{self, Database, Kept},
+    database::{self, Database, Kept, Sqlite},
 };
+use futures::FutureExt as _;
+use sqlx::PgPool;
 
-use super::{Error, changes::Changes, clock::Clock, metrics::Metrics, sql::Transaction, statement};
+use super::{Error, changes::Changes, clock::Clock, metrics::Metrics, statement};
 pub(crate) use lease::{Claim, ClaimRow, Session};
 pub(crate) use progress::{Done, Release, Save, Saved};
 pub(crate) use record::{Record, Recorded};
+use transaction::Transaction;
 use write::Round;
 
 /// How often a transaction is tried that the database gives up in favour of another.
@@ -90,6 +96,10 @@ fn is_conflict(error: &Error) -> bool {
 struct Answers(Vec<Option<Answer>>);
 
 impl Answers {
+    fn to(items: &[Write]) -> Self {
+        Self(items.iter().map(|_| None).collect())
+    }
+
     fn set(&mut self, at: usize, answer: Answer) {
         if let Some(place) = self.0.get_mut(at) {
             *place = Some(answer);
@@ -106,8 +116,8 @@ impl batch::Commit for Commits {
     type Answer = Answer;
     type Error = Error;
 
-    async fn commit(&mut self, items: &[Write]) -> Result<Vec<Answer>, Error> {
-        match self.commit_together(items).await {
+    async fn commit(&mut self, items: &Arc<[Write]>) -> Result<Vec<Answer>, Error> {
+        match self.commit_together(items, 0..items.len()).await {
             Err(error) if error.is_about_an_item() => self.commit_singly(items).await,
             result => result,
         }
@@ -119,13 +129,55 @@ impl batch::Commit for Commits {
 }
 
 impl Commits {
-    async fn commit_together(&mut self, items: &[Write]) -> Result<Vec<Answer>, Error> {
+    async fn commit_together(
+        &mut self,
+        items: &Arc<[Write]>,
+        range: Range<usize>,
+    ) -> Result<Vec<Answer>, Error> {
         let timer = self.metrics.commit_seconds.start_timer();
-        let mut answers = Answers(items.iter().map(|_| None).collect());
+        let answers = match &self.database {
+            Database::Sqlite(sqlite) => self.commit_sqlite(sqlite, items, range.clone()).await?,
+            Database::Postgres(pool) => {
+                let pool = pool.clone();
+                self.commit_postgres(&pool, &items[range.clone()]).await?
+            }
+        };
+        timer.observe_duration();
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a batch has a few hundred items"
+        )]
+        self.metrics.batch_size.observe(range.len() as f64);
+        let answers = answers.take();
+        self.changes.announce(&items[range], &answers);
+        Ok(answers)
+    }
+
+    async fn commit_sqlite(
+        &self,
+        sqlite: &Sqlite,
+        items: &Arc<[Write]>,
+        range: Range<usize>,
+    ) -> Result<Answers, Error> {
+        let (items, clock) = (Arc::clone(items), Arc::clone(&self.clock));
+        let work = move |connection: &rusqlite::Connection| {
+            let items = &items[range];
+            let mut answers = Answers::to(items);
+            let mut transaction = sqlite::Sqlite(connection);
+            write(&mut transaction, &clock, Sorted::new(items), &mut answers)
+                .now_or_never()
+                .unwrap_or(Err(Error::Stopped))?;
+            Ok(answers)
+        };
+        sqlite.transact(work).await
+    }
+
+    async fn commit_postgres(&mut self, pool: &PgPool, items: &[Write]) -> Result<Answers, Error> {
+        let mut answers = Answers::to(items);
         let sorted = Sorted::new(items);
         let is_plain = sorted.sessions.is_empty() && sorted.claims.is_empty();
         let rest = if is_plain && !self.clock.is_stale() {
-            self.write_at_once(sorted.round, &mut answers).await?
+            self.write_at_once(pool, sorted.round, &mut answers).await?
         } else {
             sorted.round
         };
@@ -134,16 +186,9 @@ impl Commits {
             ..sorted
         };
         if !(is_plain && sorted.round.is_empty()) {
-            self.write_in_transaction(&sorted, &mut answers).await?;
+            self.write_in_transaction(pool, &sorted, &mut answers)
+                .await?;
         }
-        timer.observe_duration();
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a batch has a few hundred items"
-        )]
-        self.metrics.batch_size.observe(items.len() as f64);
-        let answers = answers.take();
-        self.changes.announce(items, &answers);
         Ok(answers)
     }
 
@@ -151,6 +196,7 @@ impl Commits {
     /// written.
     async fn write_in_transaction(
         &self,
+        pool: &PgPool,
         sorted: &Sorted<'_>,
         answers: &mut Answers,
     ) -> Result<(), Error> {
@@ -158,9 +204,8 @@ impl Commits {
         loop {
             tries += 1;
             let written = async {
-                let mut transaction = Transaction::begin(&self.database).await?;
-                self.write(&mut transaction, sorted.clone(), answers)
-                    .await?;
+                let mut transaction = postgres::Postgres::begin(pool).await?;
+                write(&mut transaction, &self.clock, sorted.clone(), answers).await?;
                 Ok(transaction.commit().await?)
             };
             match written.await {
@@ -173,32 +218,24 @@ impl Commits {
     /// Writes what can be written in one go, and gives back what needs a second look.
     async fn write_at_once<'a>(
         &mut self,
+        pool: &PgPool,
         round: Round<'a>,
         answers: &mut Answers,
     ) -> Result<Round<'a>, Error> {
         let now = self.clock.now();
         let (first, mut rest) = round.split();
-        let rows = match &self.database {
-            Database::Sqlite(sqlite) => {
-                let mut connection = sqlite.write.acquire().await?;
-                first.write_alone_sqlite(&mut connection, now).await?
-            }
-            Database::Postgres(pool) => {
-                let mut connection = self.kept.take(pool).await?;
-                let rows = first.write_alone_postgres(&mut connection, now).await?;
-                self.kept.put(connection);
-                rows
-            }
-        };
+        let mut connection = self.kept.take(pool).await?;
+        let rows = postgres::write(&mut connection, first.work(&first.ends()), now).await?;
+        self.kept.put(connection);
         rest.append(first.answer(&rows, answers));
         Ok(rest)
     }
 
     /// Finds the item that the database does not take, so that the others are written.
-    async fn commit_singly(&mut self, items: &[Write]) -> Result<Vec<Answer>, Error> {
+    async fn commit_singly(&mut self, items: &Arc<[Write]>) -> Result<Vec<Answer>, Error> {
         let mut answers = Vec::with_capacity(items.len());
-        for item in items {
-            match self.commit_together(std::slice::from_ref(item)).await {
+        for (at, item) in items.iter().enumerate() {
+            match self.commit_together(items, at..at + 1).await {
                 Ok(answer) => answers.extend(answer),
                 Err(error) if error.is_about_an_item() => {
                     tracing::error!(?item, error = %error.with_cause(), "cannot be written");
@@ -209,38 +246,38 @@ impl Commits {
         }
         Ok(answers)
     }
+}
 
-    /// What ends goes before what begins, so that a resource is free for its next operation; claims go last, so
-    /// that they find what was given back.
-    async fn write(
-        &self,
-        transaction: &mut Transaction,
-        sorted: Sorted<'_>,
-        answers: &mut Answers,
-    ) -> Result<(), Error> {
-        if self.clock.is_stale() {
-            let asked = Instant::now();
-            let now: Vec<(i64,)> = transaction.run(statement::CLOCK, &[], &[]).await?;
-            if let Some((now,)) = now.first() {
-                self.clock.set(*now, asked);
-            }
+/// What ends goes before what begins, so that a resource is free for its next operation; claims go last, so that
+/// they find what was given back.
+async fn write(
+    transaction: &mut impl Transaction,
+    clock: &Clock,
+    sorted: Sorted<'_>,
+    answers: &mut Answers,
+) -> Result<(), Error> {
+    if clock.is_stale() {
+        let asked = Instant::now();
+        let now: Vec<(i64,)> = transaction.run(statement::CLOCK, &[], &[]).await?;
+        if let Some((now,)) = now.first() {
+            clock.set(*now, asked);
         }
-        let now = self.clock.now();
-        let Sorted {
-            sessions,
-            mut round,
-            claims,
-        } = sorted;
-        lease::sessions(transaction, now, &sessions, answers).await?;
-        while !round.is_empty() {
-            let (first, rest) = round.split();
-            let rows = first.write(transaction, now).await?;
-            let missed = first.answer(&rows, answers);
-            progress::recognise(transaction, &missed.saves, answers).await?;
-            progress::finished_before(transaction, &missed.dones, answers).await?;
-            record::judge(transaction, now, &missed.records, answers).await?;
-            round = rest;
-        }
-        lease::claim(transaction, now, &claims, answers).await
     }
+    let now = clock.now();
+    let Sorted {
+        sessions,
+        mut round,
+        claims,
+    } = sorted;
+    lease::sessions(transaction, now, &sessions, answers).await?;
+    while !round.is_empty() {
+        let (first, rest) = round.split();
+        let rows = transaction.write(first.work(&first.ends()), now).await?;
+        let missed = first.answer(&rows, answers);
+        progress::recognise(transaction, &missed.saves, answers).await?;
+        progress::finished_before(transaction, &missed.dones, answers).await?;
+        record::judge(transaction, now, &missed.records, answers).await?;
+        round = rest;
+    }
+    lease::claim(transaction, now, &claims, answers).await
 }

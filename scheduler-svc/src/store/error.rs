@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use binnacle_boot::batch;
+use binnacle_boot::{batch, database};
 use sqlx::error::DatabaseError;
 use uuid::Uuid;
 
@@ -50,6 +50,12 @@ impl Error {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         Self::Database(Arc::new(error))
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        database::failure(error).into()
     }
 }
 

@@ -1,19 +1,16 @@
-//! Statements that take arrays, on either database.
-//!
-//! PostgreSQL is given one array per column, SQLite one JSON array of rows per table. Scalars follow.
+//! What statements are given, and those that only read.
 
-use binnacle_boot::database::{self, Database, Kept};
-use sqlx::{
-    FromRow, PgConnection, Postgres, Sqlite, SqliteConnection, postgres::PgRow, sqlite::SqliteRow,
+use binnacle_boot::database::{Database, Kept};
+use rusqlite::{
+    ToSql,
+    types::{ToSqlOutput, Value as Owned},
 };
+use sqlx::{FromRow, PgConnection, postgres::PgRow, sqlite::SqliteRow};
 use uuid::Uuid;
 
-use super::statement::Statement;
+use super::{statement::Statement, stored};
 
-/// Columns of as many rows each.
-pub(super) type Table<'a> = Vec<Column<'a>>;
-
-/// One column of the rows that a statement is given.
+/// One column of the rows that a statement is given: on PostgreSQL together, on SQLite one after the other.
 pub(super) enum Column<'a> {
     Ids(Vec<Uuid>),
     Numbers(Vec<i64>),
@@ -22,15 +19,44 @@ pub(super) enum Column<'a> {
     MaybeTexts(Vec<Option<&'a str>>),
 }
 
-/// A value that a statement is given once.
+/// A value that a statement is given once. Lists are arrays on PostgreSQL and JSON on SQLite.
 #[derive(Clone, Copy)]
 pub(super) enum Value<'a> {
     Id(Uuid),
+    Ids(&'a [Uuid]),
     Number(i64),
+    Numbers(&'a [i64]),
     Text(&'a str),
 }
 
-/// A row of either database.
+impl Value<'_> {
+    fn as_json(self) -> Option<String> {
+        match self {
+            Self::Ids(ids) => {
+                let ids: Vec<_> = ids.iter().map(|id| id.simple().to_string()).collect();
+                Some(stored::json(&ids))
+            }
+            Self::Numbers(numbers) => Some(stored::json(numbers)),
+            Self::Id(_) | Self::Number(_) | Self::Text(_) => None,
+        }
+    }
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match self {
+            Self::Id(id) => id.to_sql(),
+            Self::Number(number) => number.to_sql(),
+            Self::Text(text) => text.to_sql(),
+            Self::Ids(_) | Self::Numbers(_) => {
+                let json = self.as_json().map_or(Owned::Null, Owned::Text);
+                Ok(ToSqlOutput::Owned(json))
+            }
+        }
+    }
+}
+
+/// A row of either database, as those get it who only read.
 pub(super) trait Row:
     for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin
 {
@@ -38,46 +64,6 @@ pub(super) trait Row:
 
 impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin
 {}
-
-/// A transaction that writes.
-pub(super) enum Transaction {
-    Sqlite(sqlx::Transaction<'static, Sqlite>),
-    Postgres(sqlx::Transaction<'static, Postgres>),
-}
-
-impl Transaction {
-    pub(super) async fn begin(database: &Database) -> Result<Self, sqlx::Error> {
-        match database {
-            Database::Sqlite(sqlite) => database::begin_immediate(&sqlite.write)
-                .await
-                .map(Self::Sqlite),
-            Database::Postgres(pool) => database::begin(pool).await.map(Self::Postgres),
-        }
-    }
-
-    pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
-        match self {
-            Self::Sqlite(transaction) => transaction.commit().await,
-            Self::Postgres(transaction) => transaction.commit().await,
-        }
-    }
-
-    pub(super) async fn run<T: Row>(
-        &mut self,
-        statement: Statement,
-        tables: &[Table<'_>],
-        values: &[Value<'_>],
-    ) -> Result<Vec<T>, sqlx::Error> {
-        match self {
-            Self::Sqlite(transaction) => {
-                run_sqlite(transaction, statement.sqlite, tables, values).await
-            }
-            Self::Postgres(transaction) => {
-                run_postgres(transaction, statement.postgres, tables, values).await
-            }
-        }
-    }
-}
 
 /// A connection for statements that are not worth planning each time.
 pub(crate) fn kept() -> Kept {
@@ -92,7 +78,7 @@ pub(super) async fn read_again<T: Row>(
     values: &[Value<'_>],
 ) -> Result<Vec<T>, sqlx::Error> {
     let Database::Postgres(pool) = database else {
-        return read(database, statement, &[], values).await;
+        return read(database, statement, values).await;
     };
     let mut connection = kept.take(pool).await?;
     let rows = run_postgres(&mut connection, statement.postgres, &[], values).await?;
@@ -104,61 +90,39 @@ pub(super) async fn read_again<T: Row>(
 pub(super) async fn read<T: Row>(
     database: &Database,
     statement: Statement,
-    tables: &[Table<'_>],
     values: &[Value<'_>],
 ) -> Result<Vec<T>, sqlx::Error> {
     match database {
         Database::Sqlite(sqlite) => {
-            let mut connection = sqlite.read.acquire().await?;
-            run_sqlite(&mut connection, statement.sqlite, tables, values).await
+            let mut query = sqlx::query_as::<_, T>(statement.sqlite);
+            for value in values {
+                query = match *value {
+                    Value::Id(id) => query.bind(id),
+                    Value::Number(number) => query.bind(number),
+                    Value::Text(text) => query.bind(text.to_owned()),
+                    Value::Ids(_) | Value::Numbers(_) => query.bind(value.as_json()),
+                };
+            }
+            query.fetch_all(&sqlite.read).await
         }
         Database::Postgres(pool) => {
             let mut connection = pool.acquire().await?;
-            run_postgres(&mut connection, statement.postgres, tables, values).await
+            run_postgres(&mut connection, statement.postgres, &[], values).await
         }
     }
 }
 
-/// Runs the statements of `sql` as a transaction of their own: to SQLite's thread and back is once as far as a
-/// thread has to be woken.
-pub(super) async fn run_alone_sqlite<T: Row>(
-    connection: &mut SqliteConnection,
-    sql: &'static str,
-    tables: &[Table<'_>],
-    values: &[Value<'_>],
-) -> Result<Vec<T>, sqlx::Error> {
-    let result = run_sqlite(connection, sql, tables, values).await;
-    database::or_roll_back(connection, result).await
-}
-
-async fn run_sqlite<T: Row>(
-    connection: &mut SqliteConnection,
-    sql: &'static str,
-    tables: &[Table<'_>],
-    values: &[Value<'_>],
-) -> Result<Vec<T>, sqlx::Error> {
-    let mut query = sqlx::query_as::<_, T>(sql);
-    for table in tables {
-        query = query.bind(rows_as_json(table));
-    }
-    for value in values {
-        query = match *value {
-            Value::Id(id) => query.bind(id),
-            Value::Number(number) => query.bind(number),
-            Value::Text(text) => query.bind(text.to_owned()),
-        };
-    }
-    query.fetch_all(connection).await
-}
-
-pub(super) async fn run_postgres<T: Row>(
+pub(super) async fn run_postgres<T>(
     connection: &mut PgConnection,
     sql: &'static str,
-    tables: &[Table<'_>],
+    columns: &[Column<'_>],
     values: &[Value<'_>],
-) -> Result<Vec<T>, sqlx::Error> {
+) -> Result<Vec<T>, sqlx::Error>
+where
+    T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
     let mut query = sqlx::query_as::<_, T>(sql);
-    for column in tables.iter().flatten() {
+    for column in columns {
         query = match column {
             Column::Ids(ids) => query.bind(ids),
             Column::Numbers(numbers) => query.bind(numbers),
@@ -170,7 +134,9 @@ pub(super) async fn run_postgres<T: Row>(
     for value in values {
         query = match *value {
             Value::Id(id) => query.bind(id),
+            Value::Ids(ids) => query.bind(ids.to_vec()),
             Value::Number(number) => query.bind(number),
+            Value::Numbers(numbers) => query.bind(numbers.to_vec()),
             Value::Text(text) => query.bind(text.to_owned()),
         };
     }
@@ -178,7 +144,7 @@ pub(super) async fn run_postgres<T: Row>(
 }
 
 impl Column<'_> {
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         match self {
             Self::Ids(ids) => ids.len(),
             Self::Numbers(numbers) => numbers.len(),
@@ -188,49 +154,13 @@ impl Column<'_> {
         }
     }
 
-    fn write(&self, row: usize, json: &mut Vec<u8>) {
-        // Writing into memory does not fail, and a string is always valid JSON.
-        let _ = match self {
-            Self::Ids(ids) => serde_json::to_writer(json, &ids[row].simple()),
-            Self::Numbers(numbers) => serde_json::to_writer(json, &numbers[row]),
-            Self::MaybeNumbers(numbers) => serde_json::to_writer(json, &numbers[row]),
-            Self::Texts(texts) => serde_json::to_writer(json, texts[row]),
-            Self::MaybeTexts(texts) => serde_json::to_writer(json, &texts[row]),
-        };
-    }
-}
-
-fn rows_as_json(columns: &[Column<'_>]) -> String {
-    let rows = columns.first().map_or(0, Column::len);
-    let mut json = vec![b'['];
-    for row in 0..rows {
-        json.extend_from_slice(if row == 0 { b"[" } else { b",[" });
-        for (index, column) in columns.iter().enumerate() {
-            if index > 0 {
-                json.push(b',');
-            }
-            column.write(row, &mut json);
+    pub(super) fn at(&self, row: usize) -> &dyn ToSql {
+        match self {
+            Self::Ids(ids) => &ids[row],
+            Self::Numbers(numbers) => &numbers[row],
+            Self::MaybeNumbers(numbers) => &numbers[row],
+            Self::Texts(texts) => &texts[row],
+            Self::MaybeTexts(texts) => &texts[row],
         }
-        json.push(b']');
-    }
-    json.push(b']');
-    String::from_utf8(json).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_become_rows() {
-        let columns = [
-            Column::Ids(vec![Uuid::nil(), Uuid::max()]),
-            Column::MaybeNumbers(vec![Some(-1), None]),
-            Column::Texts(vec!["a\"b", "\0"]),
-        ];
-        assert_eq!(
-            rows_as_json(&columns),
-            r#"[["00000000000000000000000000000000",-1,"a\"b"],["ffffffffffffffffffffffffffffffff",null,"\u0000"]]"#
-        );
     }
 }

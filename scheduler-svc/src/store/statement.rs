@@ -1,6 +1,7 @@
 //! The statements of the data path, each in a file of its own.
 
-/// A statement, in the words of each database.
+/// A statement, in the words of each database. Where the one of PostgreSQL takes a list of rows, that of SQLite takes
+/// one row.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Statement {
     pub(super) sqlite: &'static str,
@@ -17,13 +18,6 @@ macro_rules! statement {
 }
 
 pub(super) const CLOCK: Statement = statement!("clock");
-pub(super) const WRITE: Statement = statement!("write");
-/// [`WRITE`] as a transaction of its own, on SQLite; on PostgreSQL a statement is one anyway.
-pub(super) const WRITE_ALONE: &str = concat!(
-    "BEGIN IMMEDIATE;\n",
-    include_str!("sql/sqlite/write.sql"),
-    ";\nCOMMIT"
-);
 pub(super) const FIND: Statement = statement!("find");
 pub(super) const SAVED: Statement = statement!("saved");
 pub(super) const FINISHED: Statement = statement!("finished");
@@ -38,10 +32,23 @@ pub(super) const GET: Statement = statement!("get");
 pub(super) const PROGRESS: Statement = statement!("progress");
 pub(super) const ATTEMPTS: Statement = statement!("attempts");
 
+/// What is written in one go: on PostgreSQL one statement.
+pub(super) const WRITE: &str = include_str!("sql/postgres/write.sql");
+
+/// What is written in one go: on SQLite a statement for each kind of row.
+pub(super) mod row {
+    pub(in crate::store) const SAVE: &str = include_str!("sql/sqlite/save.sql");
+    pub(in crate::store) const LET_GO: &str = include_str!("sql/sqlite/let_go.sql");
+    pub(in crate::store) const ATTEMPT: &str = include_str!("sql/sqlite/attempt.sql");
+    pub(in crate::store) const RELEASE: &str = include_str!("sql/sqlite/release.sql");
+    pub(in crate::store) const END: &str = include_str!("sql/sqlite/end.sql");
+    pub(in crate::store) const CLOSE: &str = include_str!("sql/sqlite/close.sql");
+    pub(in crate::store) const RECORD: &str = include_str!("sql/sqlite/record.sql");
+}
+
 /// Those that read or write a table that grows.
 #[cfg(test)]
-pub(super) const ALL: &[(&str, Statement)] = &[
-    ("write", WRITE),
+const ALL: &[(&str, Statement)] = &[
     ("find", FIND),
     ("saved", SAVED),
     ("finished", FINISHED),
@@ -53,3 +60,30 @@ pub(super) const ALL: &[(&str, Statement)] = &[
     ("progress", PROGRESS),
     ("attempts", ATTEMPTS),
 ];
+
+/// SQLite's statements that read or write a table that grows.
+#[cfg(test)]
+pub(super) fn sqlite() -> Vec<(&'static str, &'static str)> {
+    let written = [
+        ("save", row::SAVE),
+        ("let_go", row::LET_GO),
+        ("attempt", row::ATTEMPT),
+        ("release", row::RELEASE),
+        ("end", row::END),
+        ("close", row::CLOSE),
+        ("record", row::RECORD),
+    ];
+    let both = ALL
+        .iter()
+        .map(|(name, statement)| (*name, statement.sqlite));
+    both.chain(written).collect()
+}
+
+/// PostgreSQL's statements that read or write a table that grows.
+#[cfg(test)]
+pub(super) fn postgres() -> Vec<(&'static str, &'static str)> {
+    let both = ALL
+        .iter()
+        .map(|(name, statement)| (*name, statement.postgres));
+    both.chain([("write", WRITE)]).collect()
+}

@@ -80,6 +80,28 @@ pub(super) struct OperationRow {
     done_at: Option<i64>,
 }
 
+/// Of an open operation.
+impl TryFrom<&rusqlite::Row<'_>> for OperationRow {
+    type Error = rusqlite::Error;
+
+    fn try_from(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get("id")?,
+            tenant: row.get("tenant")?,
+            resource_type: row.get("resource_type")?,
+            resource_id: row.get("resource_id")?,
+            spec: row.get("spec")?,
+            webhooks: row.get("webhooks")?,
+            outcome: row.get("outcome")?,
+            version: row.get("version")?,
+            epoch: row.get("epoch")?,
+            recorded_at: row.get("recorded_at")?,
+            updated_at: row.get("updated_at")?,
+            done_at: None,
+        })
+    }
+}
+
 impl OperationRow {
     /// What leads to the webhooks that [`OperationRow::into_operation`] wants.
     pub(super) fn references(&self) -> Result<Vec<Reference>, Error> {

@@ -420,5 +420,6 @@ async fn a_thousand_operations_take_few_commits(db: Db) {
     }
     assert_eq!(finished.len(), COUNT);
     let commits = scheduler.metric("scheduler_commit_seconds") - before;
-    assert!(commits < 100.0, "{commits} commits");
+    // Four writes each; how many go together depends on what a commit takes.
+    assert!(commits < 400.0, "{commits} commits");
 }

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use super::{Answer, Answers, Positions};
+use super::{Answer, Answers, Positions, transaction::Transaction};
 use crate::store::{
     Error,
-    sql::{Column, Transaction, Value},
+    sql::{Column, Value},
     statement,
     stored::OperationRow,
 };
@@ -59,8 +59,20 @@ pub(crate) struct ClaimRow {
     pub(crate) orphaned: i64,
 }
 
+impl TryFrom<&rusqlite::Row<'_>> for ClaimRow {
+    type Error = rusqlite::Error;
+
+    fn try_from(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            operation: row.try_into()?,
+            destination: row.get("destination")?,
+            orphaned: row.get("orphaned")?,
+        })
+    }
+}
+
 pub(super) async fn claim(
-    transaction: &mut Transaction,
+    transaction: &mut impl Transaction,
     now: i64,
     claims: &Positions<'_, Claim>,
     answers: &mut Answers,
@@ -76,8 +88,9 @@ pub(super) async fn claim(
         let rows: Vec<ClaimRow> = transaction
             .run(
                 statement::CLAIM,
-                &[vec![Column::Numbers(excluded.clone())]],
+                &[],
                 &[
+                    Value::Numbers(excluded),
                     Value::Id(*session),
                     Value::Number(now),
                     Value::Number(*expired_until),
@@ -92,7 +105,7 @@ pub(super) async fn claim(
 }
 
 pub(super) async fn sessions(
-    transaction: &mut Transaction,
+    transaction: &mut impl Transaction,
     now: i64,
     sessions: &Positions<'_, Session>,
     answers: &mut Answers,
@@ -108,7 +121,7 @@ pub(super) async fn sessions(
                 let rows: Vec<(Uuid,)> = transaction
                     .run(
                         statement::RENEW,
-                        &[vec![Column::Ids(vec![*session])]],
+                        &[Column::Ids(vec![*session])],
                         &[Value::Number(now), Value::Number(now + lease)],
                     )
                     .await?;
@@ -117,7 +130,7 @@ pub(super) async fn sessions(
             Session::Goodbye { session } => {
                 let sessions = Column::Ids(vec![*session]);
                 let none: Vec<(Uuid,)> = transaction
-                    .run(statement::GOODBYE, &[vec![sessions]], &[])
+                    .run(statement::GOODBYE, &[sessions], &[])
                     .await?;
                 drop(none);
                 false
@@ -128,11 +141,12 @@ pub(super) async fn sessions(
                 granted_before,
             } => {
                 let values = [
+                    Value::Ids(held),
                     Value::Id(*session),
                     Value::Number(now),
                     Value::Number(*granted_before),
                 ];
-                let freed = undelivered(transaction, held, &values).await?;
+                let freed = undelivered(transaction, &values).await?;
                 answers.set(*at, Answer::Freed(freed));
                 continue;
             }
@@ -144,7 +158,7 @@ pub(super) async fn sessions(
 
 /// Whether the session may begin: one that has ended may not come back.
 async fn hello(
-    transaction: &mut Transaction,
+    transaction: &mut impl Transaction,
     now: i64,
     (session, instance, lease): (Uuid, &str, i64),
 ) -> Result<bool, Error> {
@@ -170,14 +184,10 @@ async fn hello(
 
 /// How many operations were freed.
 async fn undelivered(
-    transaction: &mut Transaction,
-    held: &[Uuid],
+    transaction: &mut impl Transaction,
     values: &[Value<'_>],
 ) -> Result<usize, Error> {
-    let held = vec![Column::Ids(held.to_vec())];
-    let rows: Vec<(Uuid,)> = transaction
-        .run(statement::UNDELIVERED, &[held], values)
-        .await?;
+    let rows: Vec<(Uuid,)> = transaction.run(statement::UNDELIVERED, &[], values).await?;
     let freed: HashSet<Uuid> = rows.into_iter().map(|(id,)| id).collect();
     if !freed.is_empty() {
         tracing::warn!(

@@ -5,12 +5,8 @@ use std::collections::HashMap;
 use binnacle_domain::operation::{Attempt, OperationId};
 use uuid::Uuid;
 
-use super::{Answer, Answers, Positions};
-use crate::store::{
-    Error,
-    sql::{Column, Transaction},
-    statement,
-};
+use super::{Answer, Answers, Positions, transaction::Transaction};
+use crate::store::{Error, sql::Column, statement};
 
 /// Progress to save.
 #[derive(Debug)]
@@ -37,6 +33,17 @@ pub(crate) struct Release {
     pub(crate) retry_in: i64,
     /// The grant may have reached the worker.
     pub(crate) is_orphaned: bool,
+}
+
+impl Release {
+    /// Who holds the operation then.
+    pub(super) fn holder(&self) -> Uuid {
+        if self.is_orphaned {
+            Uuid::max()
+        } else {
+            Uuid::nil()
+        }
+    }
 }
 
 /// An operation to finish.
@@ -66,9 +73,23 @@ struct Stored {
     outcome: Option<String>,
 }
 
+impl TryFrom<&rusqlite::Row<'_>> for Stored {
+    type Error = rusqlite::Error;
+
+    fn try_from(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get("id")?,
+            epoch: row.get("epoch")?,
+            version: row.get("version")?,
+            webhooks: row.get("webhooks")?,
+            outcome: row.get("outcome")?,
+        })
+    }
+}
+
 /// A report whose answer was lost comes again: what it says is what is stored, one version on.
 pub(super) async fn recognise(
-    transaction: &mut Transaction,
+    transaction: &mut impl Transaction,
     missed: &Positions<'_, Save>,
     answers: &mut Answers,
 ) -> Result<(), Error> {
@@ -76,7 +97,7 @@ pub(super) async fn recognise(
         return Ok(());
     }
     let ids = Column::Ids(missed.iter().map(|(_, save)| save.id.0).collect());
-    let rows: Vec<Stored> = transaction.run(statement::SAVED, &[vec![ids]], &[]).await?;
+    let rows: Vec<Stored> = transaction.run(statement::SAVED, &[ids], &[]).await?;
     let stored: HashMap<Uuid, Stored> = rows.into_iter().map(|row| (row.id, row)).collect();
     for (at, save) in missed {
         let same = stored.get(&save.id.0).filter(|row| {
@@ -93,7 +114,7 @@ pub(super) async fn recognise(
 
 /// A done whose answer was lost comes again.
 pub(super) async fn finished_before(
-    transaction: &mut Transaction,
+    transaction: &mut impl Transaction,
     missed: &Positions<'_, Done>,
     answers: &mut Answers,
 ) -> Result<(), Error> {
@@ -101,9 +122,7 @@ pub(super) async fn finished_before(
         return Ok(());
     }
     let ids = Column::Ids(missed.iter().map(|(_, done)| done.id.0).collect());
-    let rows: Vec<(Uuid, i64, i64)> = transaction
-        .run(statement::FINISHED, &[vec![ids]], &[])
-        .await?;
+    let rows: Vec<(Uuid, i64, i64)> = transaction.run(statement::FINISHED, &[ids], &[]).await?;
     let finished: HashMap<Uuid, (i64, i64)> = rows
         .into_iter()
         .map(|(id, epoch, version)| (id, (epoch, version)))

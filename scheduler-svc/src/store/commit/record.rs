@@ -7,13 +7,10 @@ use uuid::Uuid;
 
 use super::{
     Answer, Answers, Positions,
+    transaction::Transaction,
     write::{Closing, Ending},
 };
-use crate::store::{
-    Error,
-    sql::{Column, Transaction},
-    statement, stored,
-};
+use crate::store::{Error, sql::Column, statement, stored};
 
 /// An operation to record.
 #[derive(Debug)]
@@ -57,10 +54,23 @@ struct Found {
     outcome: Option<String>,
 }
 
+impl TryFrom<&rusqlite::Row<'_>> for Found {
+    type Error = rusqlite::Error;
+
+    fn try_from(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            asked: row.get("asked")?,
+            other: row.get("other")?,
+            epoch: row.get("epoch")?,
+            outcome: row.get("outcome")?,
+        })
+    }
+}
+
 /// Answers what was not inserted. Where the operation in its way is one that the registry has finished while we have
 /// it open, that one is closed first: its epoch moves on, so that whoever drives it finds out.
 pub(super) async fn judge(
-    transaction: &mut Transaction,
+    transaction: &mut impl Transaction,
     now: i64,
     missed: &Positions<'_, Record>,
     answers: &mut Answers,
@@ -100,17 +110,17 @@ pub(super) async fn judge(
 
 /// What there is of each: itself, or else the operation that is in its way.
 async fn find(
-    transaction: &mut Transaction,
+    transaction: &mut impl Transaction,
     missed: &Positions<'_, Record>,
 ) -> Result<HashMap<Uuid, Found>, Error> {
     let each = || missed.iter().map(|(_, record)| *record);
-    let columns = vec![
+    let columns = [
         Column::Ids(each().map(|r| r.id.0).collect()),
         Column::Ids(each().map(|r| r.tenant).collect()),
         Column::Texts(each().map(|r| r.resource.kind.as_str()).collect()),
         Column::Ids(each().map(|r| r.resource.id).collect()),
     ];
-    let rows: Vec<Found> = transaction.run(statement::FIND, &[columns], &[]).await?;
+    let rows: Vec<Found> = transaction.run(statement::FIND, &columns, &[]).await?;
     let mut found: HashMap<Uuid, Found> = HashMap::new();
     for row in rows {
         let is_itself = row.asked == row.other;

@@ -1,18 +1,15 @@
-//! What is written in one go, whatever is in it: one statement on PostgreSQL, one visit to SQLite's thread.
+//! What is written in one go, and the answers to it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
-use binnacle_domain::operation::{Attempt, OperationId};
-use sqlx::{PgConnection, SqliteConnection};
+use binnacle_domain::operation::OperationId;
 use uuid::Uuid;
 
-use super::{Answer, Answers, Done, Positions, Record, Recorded, Release, Save, Saved};
-use crate::store::{
-    Error,
-    sql::{self, Column, Table, Transaction, Value},
-    statement,
-    stored::{kind_name, result_name},
+use super::{
+    Answer, Answers, Done, Positions, Record, Recorded, Release, Save, Saved,
+    transaction::{End, Kind, Transaction, Work, Written},
 };
+use crate::store::Error;
 
 /// What becomes of operations: saved, given back, ended, recorded.
 #[derive(Clone, Default)]
@@ -38,15 +35,7 @@ pub(super) struct Closing<'a> {
     pub(super) records: Positions<'a, Record>,
 }
 
-/// What was written, with the version reached.
-type Written = (i64, Uuid, i64);
-
-const SAVED: i64 = 1;
-const RELEASED: i64 = 2;
-const ENDED: i64 = 3;
-const RECORDED: i64 = 4;
-
-impl Round<'_> {
+impl<'a> Round<'a> {
     pub(super) fn is_empty(&self) -> bool {
         let Self {
             saves,
@@ -99,49 +88,25 @@ impl Round<'_> {
         (now, later)
     }
 
-    fn tables(&self) -> [Table<'_>; 5] {
-        let endings = self.dones.iter().map(|(_, done)| {
-            let outcome = done.outcome.as_deref();
-            (done.id.0, done.epoch, outcome, 0)
-        });
-        [
-            saves(&self.saves),
-            attempts(&self.saves),
-            releases(&self.releases),
-            ends(endings),
-            records(&self.records),
-        ]
+    /// The ends among it.
+    pub(super) fn ends(&self) -> Vec<End<'_>> {
+        let end = |(_, done): &(usize, &'a Done)| End {
+            id: done.id.0,
+            epoch: done.epoch,
+            outcome: done.outcome.as_deref(),
+            is_closing: false,
+        };
+        self.dones.iter().map(end).collect()
     }
 
-    pub(super) async fn write(
-        &self,
-        transaction: &mut Transaction,
-        now: i64,
-    ) -> Result<Vec<Written>, Error> {
-        let now = [Value::Number(now)];
-        Ok(transaction
-            .run(statement::WRITE, &self.tables(), &now)
-            .await?)
-    }
-
-    pub(super) async fn write_alone_sqlite(
-        &self,
-        connection: &mut SqliteConnection,
-        now: i64,
-    ) -> Result<Vec<Written>, Error> {
-        let now = [Value::Number(now)];
-        let sql = statement::WRITE_ALONE;
-        Ok(sql::run_alone_sqlite(connection, sql, &self.tables(), &now).await?)
-    }
-
-    pub(super) async fn write_alone_postgres(
-        &self,
-        connection: &mut PgConnection,
-        now: i64,
-    ) -> Result<Vec<Written>, Error> {
-        let now = [Value::Number(now)];
-        let sql = statement::WRITE.postgres;
-        Ok(sql::run_postgres(connection, sql, &self.tables(), &now).await?)
+    /// With its [ends](Self::ends).
+    pub(super) fn work<'b>(&'b self, ends: &'b [End<'b>]) -> Work<'b> {
+        Work {
+            saves: &self.saves,
+            releases: &self.releases,
+            ends,
+            records: &self.records,
+        }
     }
 
     /// Answers what was written, and gives back the rest. A release that was not written is stale.
@@ -152,7 +117,7 @@ impl Round<'_> {
             dones,
             records,
         } = self;
-        let mut written: HashMap<(i64, Uuid), i64> = rows
+        let mut written: HashMap<(Kind, Uuid), i64> = rows
             .iter()
             .map(|(kind, id, version)| ((*kind, *id), *version))
             .collect();
@@ -160,24 +125,24 @@ impl Round<'_> {
         let mut taken = |kind, id: OperationId| written.remove(&(kind, id.0));
         let mut missed = Self::default();
         for (at, save) in saves {
-            match taken(SAVED, save.id) {
+            match taken(Kind::Saved, save.id) {
                 Some(version) => answers.set(at, Answer::Saved(Saved::At(version))),
                 None => missed.saves.push((at, save)),
             }
         }
         for (at, release) in releases {
-            let version = taken(RELEASED, release.id);
+            let version = taken(Kind::Released, release.id);
             let saved = version.map_or(Saved::Stale, Saved::At);
             answers.set(at, Answer::Saved(saved));
         }
         for (at, done) in dones {
-            match taken(ENDED, done.id) {
+            match taken(Kind::Ended, done.id) {
                 Some(version) => answers.set(at, Answer::Saved(Saved::At(version))),
                 None => missed.dones.push((at, done)),
             }
         }
         for (at, record) in records {
-            match taken(RECORDED, record.id) {
+            match taken(Kind::Recorded, record.id) {
                 Some(_) => answers.set(at, Answer::Recorded(Recorded::New)),
                 None => missed.records.push((at, record)),
             }
@@ -189,7 +154,7 @@ impl Round<'_> {
 impl Closing<'_> {
     pub(super) async fn write(
         mut self,
-        transaction: &mut Transaction,
+        transaction: &mut impl Transaction,
         now: i64,
         answers: &mut Answers,
     ) -> Result<(), Error> {
@@ -198,33 +163,33 @@ impl Closing<'_> {
         }
         self.records.sort_by_key(|(_, record)| record.resource.id);
         self.endings.sort_by_key(|ending| ending.id);
-        let endings = self
-            .endings
-            .iter()
-            .map(|ending| (ending.id.0, ending.epoch, ending.outcome.as_deref(), 1));
-        let tables = [
-            saves(&[]),
-            attempts(&[]),
-            releases(&[]),
-            ends(endings),
-            records(&self.records),
-        ];
-        let rows: Vec<Written> = transaction
-            .run(statement::WRITE, &tables, &[Value::Number(now)])
-            .await?;
+        let ends = self.endings.iter().map(|ending| End {
+            id: ending.id.0,
+            epoch: ending.epoch,
+            outcome: ending.outcome.as_deref(),
+            is_closing: true,
+        });
+        let ends: Vec<_> = ends.collect();
+        let work = Work {
+            saves: &[],
+            releases: &[],
+            ends: &ends,
+            records: &self.records,
+        };
+        let rows = transaction.write(work, now).await?;
         let mut new: HashSet<Uuid> = rows
             .into_iter()
-            .filter(|(kind, ..)| *kind == RECORDED)
+            .filter(|(kind, ..)| *kind == Kind::Recorded)
             .map(|(_, id, _)| id)
             .collect();
-        for (at, record) in self.records {
+        for (at, record) in &self.records {
             let is_new = new.remove(&record.id.0);
             let recorded = if is_new {
                 Recorded::New
             } else {
                 Recorded::Retry
             };
-            answers.set(at, Answer::Recorded(recorded));
+            answers.set(*at, Answer::Recorded(recorded));
         }
         Ok(())
     }
@@ -239,101 +204,4 @@ fn first<'a, T>(
     items
         .into_iter()
         .partition(|(_, item)| seen.insert(id(item)))
-}
-
-fn saves<'a>(saves: &[(usize, &'a Save)]) -> Table<'a> {
-    let each = || saves.iter().map(|(_, save)| *save);
-    vec![
-        Column::Ids(each().map(|s| s.id.0).collect()),
-        Column::Numbers(each().map(|s| s.epoch).collect()),
-        Column::Numbers(each().map(|s| s.version).collect()),
-        Column::Texts(each().map(|s| s.webhooks.as_str()).collect()),
-        Column::MaybeTexts(each().map(|s| s.outcome.as_deref()).collect()),
-        Column::MaybeNumbers(each().map(|s| s.release_for).collect()),
-    ]
-}
-
-fn attempts<'a>(saves: &[(usize, &'a Save)]) -> Table<'a> {
-    // One statement writes a row once: of a run that is told twice, the longer.
-    let mut longest: BTreeMap<(Uuid, Uuid, u32), (&Save, &Attempt)> = BTreeMap::new();
-    for (_, save) in saves {
-        for attempt in &save.attempts {
-            let key = (save.id.0, attempt.webhook_id, attempt.number);
-            let row = longest.entry(key).or_insert((save, attempt));
-            if row.1.count < attempt.count {
-                row.1 = attempt;
-            }
-        }
-    }
-    let each = || longest.values().map(|(_, attempt)| *attempt);
-    let save = || longest.values().map(|(save, _)| *save);
-    let exchange = || each().map(|attempt| &attempt.exchange);
-    vec![
-        Column::Ids(save().map(|s| s.id.0).collect()),
-        Column::Numbers(save().map(|s| s.epoch).collect()),
-        Column::Numbers(save().map(|s| s.version).collect()),
-        Column::Ids(each().map(|a| a.webhook_id).collect()),
-        Column::Numbers(each().map(|a| i64::from(a.number)).collect()),
-        Column::Numbers(each().map(|a| i64::from(a.count)).collect()),
-        Column::Texts(each().map(|a| kind_name(a.kind)).collect()),
-        Column::Texts(each().map(|a| result_name(a.result)).collect()),
-        Column::Numbers(
-            exchange()
-                .map(|e| e.started_at.timestamp_micros())
-                .collect(),
-        ),
-        Column::Numbers(exchange().map(|e| e.ended_at.timestamp_micros()).collect()),
-        Column::MaybeNumbers(exchange().map(|e| e.status_code.map(i64::from)).collect()),
-        Column::Texts(exchange().map(|e| e.request.as_str()).collect()),
-        Column::Texts(exchange().map(|e| e.response.as_str()).collect()),
-        Column::Texts(each().map(|a| a.error.as_str()).collect()),
-        Column::MaybeNumbers(
-            each()
-                .map(|a| a.next_attempt_at.map(|at| at.timestamp_micros()))
-                .collect(),
-        ),
-    ]
-}
-
-fn releases<'a>(releases: &[(usize, &'a Release)]) -> Table<'a> {
-    let each = || releases.iter().map(|(_, release)| *release);
-    let holder = |release: &Release| {
-        if release.is_orphaned {
-            Uuid::max()
-        } else {
-            Uuid::nil()
-        }
-    };
-    vec![
-        Column::Ids(each().map(|r| r.id.0).collect()),
-        Column::Numbers(each().map(|r| r.epoch).collect()),
-        Column::Ids(each().map(holder).collect()),
-        Column::Numbers(each().map(|r| r.retry_in).collect()),
-    ]
-}
-
-/// Operation, epoch, outcome where it differs from the recorded one, and 1 for one that may end without.
-fn ends<'a>(endings: impl Iterator<Item = (Uuid, i64, Option<&'a str>, i64)> + Clone) -> Table<'a> {
-    vec![
-        Column::Ids(endings.clone().map(|(id, ..)| id).collect()),
-        Column::Numbers(endings.clone().map(|(_, epoch, ..)| epoch).collect()),
-        Column::MaybeTexts(endings.clone().map(|(_, _, outcome, _)| outcome).collect()),
-        Column::Numbers(endings.map(|(.., closing)| closing).collect()),
-    ]
-}
-
-fn records<'a>(records: &[(usize, &'a Record)]) -> Table<'a> {
-    let each = || records.iter().map(|(_, record)| *record);
-    vec![
-        Column::Ids(each().map(|r| r.id.0).collect()),
-        Column::Ids(each().map(|r| r.tenant).collect()),
-        Column::Texts(each().map(|r| r.resource.kind.as_str()).collect()),
-        Column::Ids(each().map(|r| r.resource.id).collect()),
-        Column::Numbers(each().map(|r| r.destination).collect()),
-        Column::Texts(each().map(|r| r.spec.as_str()).collect()),
-        Column::Texts(each().map(|r| r.webhooks.as_str()).collect()),
-        Column::Numbers(each().map(|r| i64::from(r.holder.is_some())).collect()),
-        Column::Ids(each().map(|r| r.holder.unwrap_or_default()).collect()),
-        Column::Numbers(each().map(|r| r.now).collect()),
-    ]
 }

@@ -28,7 +28,7 @@ WHERE id IN (
         ORDER BY c.due_at
         LIMIT ?6
     )
-    WHERE p.destination IS NOT NULL AND p.destination NOT IN (SELECT value ->> 0 FROM json_each(?1))
+    WHERE p.destination IS NOT NULL AND p.destination NOT IN (SELECT value FROM json_each(?1))
     ORDER BY o.due_at
     LIMIT ?5
 )

@@ -1,3 +1,1 @@
-SELECT d.id, d.epoch, d.version
-FROM json_each(?1) AS i
-CROSS JOIN operation_done AS d ON d.id = unhex(i.value ->> 0)
+SELECT id, epoch, version FROM operation_done WHERE id = ?1

@@ -1,0 +1,143 @@
+//! A thread with a connection of its own, which does a whole transaction for one wake-up.
+//!
+//! sqlx has a thread per connection too, and a caller wakes it, or is woken by it, for every row.
+
+use std::{
+    fs::File,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    thread::JoinHandle,
+};
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::oneshot;
+
+use super::{BUSY_TIMEOUT, WRITER_CACHE_KIB, failure::failure};
+
+/// Statements that stay prepared.
+const PREPARED: usize = 64;
+
+type Work = Box<dyn FnOnce(&Connection) + Send>;
+
+/// A handle on the thread, which ends when there are no more.
+#[derive(Debug)]
+pub(super) struct Thread(Mutex<Option<Running>>);
+
+#[derive(Debug)]
+struct Running {
+    work: mpsc::Sender<Work>,
+    handle: JoinHandle<()>,
+}
+
+impl Thread {
+    /// Starts it on an existing file, of which `lock` is held for as long as the thread has it open.
+    pub(super) async fn start(file: &Path, lock: Arc<File>) -> Result<Self, sqlx::Error> {
+        let (work, queue) = mpsc::channel::<Work>();
+        let (opened, is_open) = oneshot::channel();
+        let file = file.to_owned();
+        let handle = std::thread::Builder::new()
+            .name("sqlite-writer".to_owned())
+            .spawn(move || {
+                let _lock = lock;
+                match open(&file) {
+                    Ok(connection) => {
+                        let _ = opened.send(Ok(()));
+                        for work in queue {
+                            work(&connection);
+                        }
+                    }
+                    Err(error) => {
+                        let _ = opened.send(Err(error));
+                    }
+                }
+            })?;
+        is_open
+            .await
+            .map_err(|_| sqlx::Error::WorkerCrashed)?
+            .map_err(failure)?;
+        Ok(Self(Mutex::new(Some(Running { work, handle }))))
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has `work` done as one transaction; `turn` ends with it.
+    pub(super) async fn transact<T, E>(
+        &self,
+        turn: impl Send + 'static,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<sqlx::Error> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let work: Work = Box::new(move |connection| {
+            let done = in_transaction(connection, work);
+            drop(turn);
+            // Whoever asked may have gone.
+            let _ = reply.send(done);
+        });
+        let is_sent = self
+            .running()
+            .as_ref()
+            .is_some_and(|running| running.work.send(work).is_ok());
+        if !is_sent {
+            return Err(sqlx::Error::PoolClosed.into());
+        }
+        answer
+            .await
+            .unwrap_or_else(|_| Err(sqlx::Error::WorkerCrashed.into()))
+    }
+
+    /// Waits for the thread to end, which does what it was given before.
+    pub(super) async fn close(&self) {
+        let Some(Running { work, handle }) = self.running().take() else {
+            return;
+        };
+        drop(work);
+        let joined = tokio::task::spawn_blocking(|| handle.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            tracing::error!("the thread that writes had panicked");
+        }
+    }
+}
+
+fn open(file: &Path) -> Result<Connection, rusqlite::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(PREPARED);
+    connection.execute_batch(&format!(
+        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -{WRITER_CACHE_KIB}"
+    ))?;
+    Ok(connection)
+}
+
+/// Whatever becomes of `work`, no transaction is open afterwards.
+fn in_transaction<T, E: From<sqlx::Error>>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, E>,
+) -> Result<T, E> {
+    run(connection, "BEGIN IMMEDIATE")?;
+    let worked = catch_unwind(AssertUnwindSafe(|| work(connection)));
+    let worked = worked.unwrap_or_else(|_| Err(sqlx::Error::WorkerCrashed.into()));
+    let done = worked.and_then(|value| {
+        run(connection, "COMMIT")?;
+        Ok(value)
+    });
+    // Some failures have ended it already.
+    if !connection.is_autocommit()
+        && let Err(error) = run(connection, "ROLLBACK")
+    {
+        tracing::error!(%error, "cannot roll back");
+    }
+    done
+}
+
+fn run(connection: &Connection, sql: &'static str) -> Result<(), sqlx::Error> {
+    let mut statement = connection.prepare_cached(sql).map_err(failure)?;
+    statement.execute(()).map(drop).map_err(failure)
+}

@@ -1,0 +1,7 @@
+-- Leaves an operation's receipt.
+INSERT INTO receipt (
+    operation_id, tenant_id, resource_type, resource_id, operation_type, succeeded, error, detail, finalized_at
+)
+SELECT operation_id, tenant_id, resource_type, resource_id, operation_type, ?2, ?3, ?4, ?5
+FROM outbox
+WHERE operation_id = ?1
