@@ -46,6 +46,22 @@ pub struct Webhook {
     pub timeout: Option<u32>,
 }
 
+impl Webhook {
+    /// The system that it calls: host and port of its URL, or the template where that is rendered.
+    pub fn destination(&self) -> &str {
+        match (&self.url, &self.url_template) {
+            (Some(url), _) => authority(url),
+            (None, Some(template)) => template,
+            (None, None) => "",
+        }
+    }
+}
+
+fn authority(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().unwrap_or_default()
+}
+
 /// The occasion on which a webhook is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -127,5 +143,17 @@ impl WebhookMode {
 impl fmt::Display for WebhookMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destination_is_host_and_port() {
+        assert_eq!(authority("http://a.example:80/x?y#z"), "a.example:80");
+        assert_eq!(authority("https://b.example?y"), "b.example");
+        assert_eq!(authority("b"), "b");
     }
 }

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use binnacle_boot::Shutdown;
 use binnacle_domain::operation::{Event as Happened, OperationId, Report};
+use binnacle_domain::retry::Spacing;
 use binnacle_proto::executor::v1::CallReport;
 use binnacle_proto::scheduler::v1::{self, Grant, Release, WorkResponse};
 use tokio::sync::mpsc;
@@ -51,6 +52,7 @@ pub(crate) struct Worker {
     /// How many of them doze.
     dozing: usize,
     timers: Timers,
+    spacing: Spacing,
     /// Operations that want a call and found no room, in their order.
     queue: BTreeMap<u64, OperationId>,
     next_place: u64,
@@ -71,6 +73,7 @@ impl Worker {
             held: HashMap::new(),
             dozing: 0,
             timers: Timers::default(),
+            spacing: Spacing::default(),
             queue: BTreeMap::new(),
             next_place: 0,
             session: Session::default(),
@@ -263,7 +266,7 @@ impl Worker {
         binnacle_boot::failpoint::reach("operations.reported");
         let now = held.now(at);
         let event = match Report::try_from(report) {
-            Ok(report) => Happened::Reported(report),
+            Ok(report) => self.heard(&held, report, now),
             Err(invalid) => {
                 tracing::error!(operation.id = %held.id(), %invalid, "cannot read a report");
                 Happened::Lost { webhook }

@@ -1,7 +1,8 @@
 //! The workers whose streams end here: who has room for what.
 //!
-//! Room is kept per stream, as its worker says it. Operations of one destination take at most half of what a
-//! stream can hold, so that one stalled system cannot fill a worker.
+//! Room is kept per stream, as its worker says it. A destination is given more as long as it holds less than what
+//! is free: one stalled system takes half of a worker, two take two thirds, and however many there are, the others
+//! find as much room as each of those has.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -63,14 +64,9 @@ struct Stream {
 }
 
 impl Stream {
-    fn share(&self) -> u32 {
-        let held = u32::try_from(self.held.len()).unwrap_or(u32::MAX);
-        (self.room.saturating_add(held) / 2).max(1)
-    }
-
     fn has_room_for(&self, destination: i64) -> bool {
         let taken = self.destinations.get(&destination).copied().unwrap_or(0);
-        self.room > 0 && taken < self.share()
+        taken < self.room
     }
 
     fn hold(&mut self, id: OperationId, destination: i64) {
@@ -247,15 +243,15 @@ impl Workers {
         let mut streams = self.streams();
         let found = streams.in_turn(|stream| stream.room > 0)?;
         let stream = streams.open.get_mut(&found)?;
-        // Half of the share is what a claim may add, so what is below the other half stays within it.
-        let share = (stream.share() / 2).max(1);
+        let limit = limit.min(stream.room);
+        // So that it still holds no more than what is free once the claim has added its share.
+        let share = (stream.room / 4).clamp(1, limit);
         let excluded = stream
             .destinations
             .iter()
-            .filter(|(_, count)| **count > stream.share() - share)
+            .filter(|(_, count)| **count + 2 * share > stream.room)
             .map(|(destination, _)| *destination)
             .collect();
-        let limit = limit.min(stream.room);
         stream.room -= limit;
         Some(Claimant {
             slot: Slot {
@@ -306,6 +302,30 @@ mod tests {
         workers.settled(stream, id(0));
         workers.set_room(stream, 5);
         assert!(workers.reserve(id(12), 1).is_some());
+    }
+
+    #[test]
+    fn two_destinations_leave_as_much_room_as_each_of_them_takes() {
+        let (workers, _) = with_room(12);
+        let taken = |destination: i64| {
+            let ids = (0..12).map(|n| id(u128::from(destination.unsigned_abs()) * 100 + n));
+            ids.filter(|id| workers.reserve(*id, destination).is_some())
+                .count()
+        };
+        assert_eq!([taken(1), taken(2), taken(3)], [6, 3, 2]);
+        assert!(workers.reserve(id(1), 4).is_some());
+    }
+
+    #[test]
+    fn a_claim_leaves_out_whoever_could_come_to_hold_more_than_is_free() {
+        let (workers, _) = with_room(16);
+        for n in 0..6 {
+            workers.reserve(id(n), 1).unwrap();
+        }
+        workers.reserve(id(6), 2).unwrap();
+        let claimant = workers.claimant(100).unwrap();
+        assert_eq!((claimant.limit, claimant.share), (9, 2));
+        assert_eq!(claimant.excluded, [1]);
     }
 
     #[test]

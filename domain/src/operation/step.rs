@@ -99,7 +99,13 @@ pub enum Event {
         until: Time,
     },
     /// The executor has reported.
-    Reported(Report),
+    Reported {
+        /// What it says.
+        report: Report,
+        /// What is to be tried again is not tried before this, whatever its interval: others retry the same
+        /// destination ([`retry::Spacing`]).
+        not_before: Option<Time>,
+    },
     /// The attempt under way is past its `until`, or its executor is gone.
     Lost {
         /// Position of the webhook.
@@ -202,7 +208,9 @@ impl Operation {
                 Recorded::Changed(None)
             }
             (Event::Sent { webhook, until }, Phase::Running) => self.sent(webhook, until, now),
-            (Event::Reported(report), Phase::Running) => self.reported(report, now),
+            (Event::Reported { report, not_before }, Phase::Running) => {
+                self.reported(report, not_before, now)
+            }
             (Event::Lost { webhook }, Phase::Running) => self.lost(webhook, now),
             (Event::Expired { webhook }, Phase::Running) => self.expired(webhook, now),
             _ => Recorded::Stale,
@@ -298,7 +306,7 @@ impl Operation {
         Recorded::Changed(None)
     }
 
-    fn reported(&mut self, report: Report, now: Time) -> Recorded {
+    fn reported(&mut self, report: Report, not_before: Option<Time>, now: Time) -> Recorded {
         let Report {
             webhook,
             attempt,
@@ -311,8 +319,10 @@ impl Operation {
             .webhooks
             .get(webhook)
             .and_then(|webhook| webhook.retry_interval);
-        let again = WebhookState::Waiting {
-            from: now + retry::interval(interval),
+        let from = now + retry::interval(interval);
+        let again = WebhookState::Waiting { from };
+        let later = WebhookState::Waiting {
+            from: not_before.map_or(from, |at| at.max(from)),
         };
         let Some(status) = self.webhooks.get_mut(webhook) else {
             return Recorded::Stale;
@@ -339,7 +349,7 @@ impl Operation {
             Verdict::Failed { reason } => (failed(&reason), AttemptResult::Failed, reason),
             Verdict::Gone { reason } if gone_is_success => (settled, AttemptResult::Gone, reason),
             Verdict::Gone { reason } => (failed(&reason), AttemptResult::Gone, reason),
-            Verdict::Retry { reason } => (again, AttemptResult::Retried, reason),
+            Verdict::Retry { reason } => (later, AttemptResult::Retried, reason),
         };
         status.state = state;
         status.last_error.clone_from(&error);

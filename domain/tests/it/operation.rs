@@ -64,12 +64,15 @@ pub(crate) fn exchange() -> Exchange {
 }
 
 pub(crate) fn report(webhook: usize, attempt: u32, verdict: Verdict) -> Event {
-    Event::Reported(Report {
-        webhook,
-        attempt,
-        verdict,
-        exchange: exchange(),
-    })
+    Event::Reported {
+        report: Report {
+            webhook,
+            attempt,
+            verdict,
+            exchange: exchange(),
+        },
+        not_before: None,
+    }
 }
 
 fn text(text: &str) -> String {
@@ -222,12 +225,15 @@ fn polls_with_the_same_answer_in_progress_are_one_row() {
     send(&mut operation, at(5));
     let mut different = exchange();
     different.response = text("80 percent");
-    let changed = Event::Reported(Report {
-        webhook: 0,
-        attempt: 5,
-        verdict: Verdict::InProgress,
-        exchange: different,
-    });
+    let changed = Event::Reported {
+        report: Report {
+            webhook: 0,
+            attempt: 5,
+            verdict: Verdict::InProgress,
+            exchange: different,
+        },
+        not_before: None,
+    };
     let Recorded::Changed(Some(row)) = operation.record(changed, at(5)) else {
         panic!("no row");
     };
@@ -359,4 +365,37 @@ fn intervals_and_timeouts_have_compass_defaults() {
     assert_eq!(intervals.map(seconds), [120, 1, 7]);
     let timeouts = [None, Some(0), Some(7)].map(retry::timeout);
     assert_eq!(timeouts.map(seconds), [7200, 0, 7]);
+}
+
+#[test]
+fn a_retry_that_is_put_off_is_made_later_and_a_poll_is_not_put_off() {
+    for (verdict, seconds) in [
+        (Verdict::Retry { reason: text("no") }, 7),
+        (Verdict::InProgress, 1),
+    ] {
+        let mut operation = operation(vec![webhook(1, 1, 60)]);
+        send(&mut operation, at(0));
+        let mut event = report(0, 1, verdict);
+        if let Event::Reported { not_before, .. } = &mut event {
+            *not_before = Some(at(7));
+        }
+        let Recorded::Changed(Some(row)) = operation.record(event, at(0)) else {
+            panic!("no row");
+        };
+        assert_eq!(row.next_attempt_at, Some(at(seconds)));
+        assert_eq!(operation.next(at(0)), Step::SleepUntil(at(seconds)));
+    }
+}
+
+#[test]
+fn a_retry_that_is_put_off_beyond_the_deadline_is_not_made() {
+    let mut operation = operation(vec![webhook(1, 1, 5)]);
+    send(&mut operation, at(0));
+    let mut event = report(0, 1, Verdict::Retry { reason: text("no") });
+    if let Event::Reported { not_before, .. } = &mut event {
+        *not_before = Some(at(30));
+    }
+    operation.record(event, at(0));
+    assert_eq!(operation.next(at(0)), Step::SleepUntil(at(5)));
+    assert_eq!(operation.next(at(5)), Step::Expire { webhook: 0 });
 }

@@ -19,6 +19,9 @@ use crate::operation::{at, operation, report, webhook};
 /// How long an attempt may be under way before it counts as lost.
 const LOST_AFTER: i64 = 1;
 
+/// By how much a retry may be put off: by more than an interval.
+const PUT_OFF: i64 = 3;
+
 fn verdicts() -> [Verdict; 6] {
     let reason = || "reason".to_owned();
     [
@@ -94,7 +97,11 @@ impl Exploration {
                 continue;
             }
             for verdict in verdicts() {
-                let event = report(index, status.attempts(), verdict);
+                let mut event = report(index, status.attempts(), verdict);
+                self.visit((happened(before, &event, *now), *now));
+                if let Event::Reported { not_before, .. } = &mut event {
+                    *not_before = Some(at(now + PUT_OFF));
+                }
                 self.visit((happened(before, &event, *now), *now));
             }
             let lost = Event::Lost { webhook: index };

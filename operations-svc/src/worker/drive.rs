@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use binnacle_boot::failpoint;
-use binnacle_domain::Time;
-use binnacle_domain::operation::{Event, Recorded, Send, Step};
+use binnacle_domain::operation::{Event, Recorded, Report, Send, Step, Verdict};
+use binnacle_domain::{Time, retry};
 use binnacle_proto::duration_to;
 use binnacle_proto::executor::v1::Call;
 use binnacle_proto::scheduler::v1::Release;
@@ -132,6 +132,19 @@ impl Worker {
             attempt: number,
         });
         true
+    }
+
+    /// The event that a report is; a retry has its place among those of its destination.
+    pub(super) fn heard(&mut self, held: &Held, report: Report, now: Time) -> Event {
+        let webhook = held.operation.spec.webhooks.get(report.webhook);
+        let not_before = match (&report.verdict, webhook) {
+            (Verdict::Retry { .. }, Some(webhook)) => {
+                let delay = self.spacing.delay(webhook.destination(), now);
+                Some(now + retry::interval(webhook.retry_interval) + delay)
+            }
+            _ => None,
+        };
+        Event::Reported { report, not_before }
     }
 
     /// Records that nobody knows what came of a webhook's attempt, and has it given up.

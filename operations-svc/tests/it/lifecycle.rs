@@ -126,6 +126,36 @@ async fn a_long_wait_gives_its_lease_back_with_the_save() {
 }
 
 #[tokio::test]
+async fn retries_of_one_destination_follow_one_another() {
+    const COUNT: usize = 20;
+    let mut mesh = Mesh::start().await;
+    let mut work = mesh.work(LEASE).await;
+    let mut execute = mesh.execute().await;
+    for _ in 0..COUNT {
+        work.grant(&operation(vec![webhook()]), false).await;
+    }
+    let mut calls = Vec::with_capacity(COUNT);
+    while calls.len() < COUNT {
+        calls.push(execute.call().await);
+    }
+    for call in &calls {
+        execute.report(call, AttemptResult::Retried).await;
+    }
+    let mut next = Vec::with_capacity(COUNT);
+    while next.len() < COUNT {
+        let attempts = work.report().await.attempts;
+        let at = attempts[0].next_attempt_time.unwrap();
+        next.push(Duration::new(
+            at.seconds.unsigned_abs(),
+            at.nanos.unsigned_abs(),
+        ));
+    }
+    next.sort_unstable();
+    let gaps = next.windows(2).map(|pair| pair[1].abs_diff(pair[0]));
+    assert!(gaps.min() >= Some(Duration::from_millis(20)));
+}
+
+#[tokio::test]
 async fn webhooks_of_an_operation_are_driven_side_by_side() {
     let mut mesh = Mesh::start().await;
     let mut work = mesh.work(LEASE).await;
