@@ -223,6 +223,14 @@ impl Store {
         held: Vec<Uuid>,
         granted_before: i64,
     ) -> Result<usize, Error> {
+        // Nearly always there is nothing, and looking does not keep the writer from others.
+        let values = [Value::Id(session), Value::Number(granted_before)];
+        let ids = vec![Column::Ids(held.clone())];
+        let lost: Vec<(Uuid,)> =
+            sql::read(&self.database, statement::LOST, &[ids], &values).await?;
+        if lost.is_empty() {
+            return Ok(0);
+        }
         let holds = Session::Holds {
             session,
             held,

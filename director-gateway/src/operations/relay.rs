@@ -3,7 +3,13 @@
 //! Every replica of the gateway relays. A row stays until its operation is finalized, so an operation is sent
 //! again after 5 s, then after twice as long each time up to 6 h; the scheduler knows it by its id.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use binnacle_boot::{Shutdown, database::Database, grpc::Channel};
 use binnacle_domain::operation::{OperationId, Outcome};
@@ -30,7 +36,7 @@ const IN_FLIGHT: usize = 4;
 const BATCH: usize = 256;
 /// Bytes in one request, so that it stays far below what gRPC takes.
 const BATCH_BYTES: usize = 1024 * 1024;
-/// How often overdue rows are looked for.
+/// How often overdue rows are looked for, unless there were many.
 const CLAIM_EVERY: Duration = Duration::from_secs(5);
 
 /// An operation on its way.
@@ -51,6 +57,7 @@ pub async fn relay(
     let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut due = tokio::time::interval(CLAIM_EVERY);
     due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let is_answered = Arc::new(AtomicBool::new(true));
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         let Ok(permit) = Arc::clone(&in_flight).acquire_owned().await else {
@@ -60,7 +67,13 @@ pub async fn relay(
             () = shutdown.cancelled() => return,
             received = queue.recv_many(&mut batch, BATCH) => if received == 0 { return },
             _ = due.tick() => match operations.claim().await {
-                Ok(claimed) => batch.extend(claimed),
+                Ok(claimed) => {
+                    // There may be more; but what nobody takes is left where it is.
+                    if claimed.len() == BATCH && is_answered.load(Ordering::Relaxed) {
+                        due.reset_immediately();
+                    }
+                    batch.extend(claimed);
+                }
                 Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot read the outbox"),
             },
         }
@@ -69,9 +82,11 @@ pub async fn relay(
         }
         let (operations, mut scheduler) = (operations.clone(), scheduler.clone());
         let batch: Vec<_> = batch.drain(..).map(|outgoing| (outgoing, None)).collect();
+        let is_answered = Arc::clone(&is_answered);
         shutdown.spawn(async move {
             for chunk in chunks(batch) {
-                operations.send(&mut scheduler, chunk).await;
+                let answered = operations.send(&mut scheduler, chunk).await;
+                is_answered.store(answered, Ordering::Relaxed);
             }
             drop(permit);
         });
@@ -98,7 +113,12 @@ fn chunks(batch: Vec<Sending>) -> Vec<Vec<Sending>> {
 }
 
 impl Operations {
-    async fn send(&self, scheduler: &mut SchedulerServiceClient<Channel>, mut batch: Vec<Sending>) {
+    /// Whether a scheduler answered.
+    async fn send(
+        &self,
+        scheduler: &mut SchedulerServiceClient<Channel>,
+        mut batch: Vec<Sending>,
+    ) -> bool {
         // A conflict with an operation that is finalized here but still open there is resolved by its receipt.
         for _ in 0..2 {
             let submissions = batch
@@ -112,7 +132,7 @@ impl Operations {
                 Ok(answer) => answer.into_inner(),
                 Err(status) => {
                     tracing::warn!(%status, operations = batch.len(), "no scheduler took the operations; they are sent again");
-                    return;
+                    return false;
                 }
             };
             let mut again = Vec::new();
@@ -122,10 +142,11 @@ impl Operations {
                 }
             }
             if again.is_empty() {
-                return;
+                break;
             }
             batch = again;
         }
+        true
     }
 
     /// Acts upon the scheduler's answer. The receipt to send the operation again with, if that helps.

@@ -12,6 +12,7 @@ mod http_bad_input;
 mod http_poll;
 mod operations;
 mod registry;
+mod relay;
 mod schema;
 mod statements;
 mod support;

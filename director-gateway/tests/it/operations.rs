@@ -11,12 +11,12 @@ use director_gateway::operations::{Acceptance, Finalized, Operations, Proposal, 
 use director_gateway::registry::Registry;
 use uuid::Uuid;
 
-struct Gateway {
-    operations: Operations,
+pub(crate) struct Gateway {
+    pub(crate) operations: Operations,
     queue: Queue,
-    registry: Registry,
+    pub(crate) registry: Registry,
     tenant: Uuid,
-    shutdown: Shutdown,
+    pub(crate) shutdown: Shutdown,
     _scratch: Scratch,
 }
 
@@ -52,7 +52,7 @@ macro_rules! sql {
 }
 
 impl Gateway {
-    async fn open(url: &DatabaseUrl, scratch: Scratch) -> Self {
+    pub(crate) async fn open(url: &DatabaseUrl, scratch: Scratch) -> Self {
         let shutdown = Shutdown::new();
         let registry = Registry::open(url, Options::default(), &shutdown)
             .await
@@ -77,7 +77,7 @@ impl Gateway {
         gateway
     }
 
-    async fn application(&self) -> Uuid {
+    pub(crate) async fn application(&self) -> Uuid {
         let id = ids::v4();
         sql!(
             self,
@@ -114,7 +114,13 @@ impl Gateway {
         sql!(self, sqlx::query_scalar(sql), |q| q, fetch_one)
     }
 
-    fn proposal(&self, application: Uuid, operation_type: OperationType) -> Proposal {
+    /// What is in the outbox is to be sent again.
+    pub(crate) async fn all_are_overdue(&self) {
+        let sql = "UPDATE outbox SET send_at = 0";
+        sql!(self, sqlx::query(sql), |q| q, execute);
+    }
+
+    pub(crate) fn proposal(&self, application: Uuid, operation_type: OperationType) -> Proposal {
         Proposal {
             tenant: self.tenant,
             application,
@@ -134,7 +140,7 @@ impl Gateway {
         }
     }
 
-    async fn accepted(&self, proposal: Proposal) -> OperationId {
+    pub(crate) async fn accepted(&self, proposal: Proposal) -> OperationId {
         match self.operations.accept(proposal).await.unwrap() {
             Acceptance::Accepted(id) => id,
             Acceptance::Stale => panic!("the proposal is stale"),
@@ -476,12 +482,7 @@ async fn an_overdue_operation_is_claimed_whole(gateway: Gateway) {
         .accepted(gateway.proposal(app, OperationType::Delete))
         .await;
     assert!(claimed(&gateway).await.is_empty());
-    sql!(
-        gateway,
-        sqlx::query("UPDATE outbox SET send_at = 0"),
-        |q| q,
-        execute
-    );
+    gateway.all_are_overdue().await;
     assert_eq!(claimed(&gateway).await, [id.0]);
     assert!(claimed(&gateway).await.is_empty());
     gateway.shutdown.trigger();

@@ -27,6 +27,7 @@ pub(super) const HELLO: Statement = statement!("hello");
 pub(super) const SUPERSEDE: Statement = statement!("supersede");
 pub(super) const RENEW: Statement = statement!("renew");
 pub(super) const GOODBYE: Statement = statement!("goodbye");
+pub(super) const LOST: Statement = statement!("lost");
 pub(super) const UNDELIVERED: Statement = statement!("undelivered");
 pub(super) const GET: Statement = statement!("get");
 pub(super) const PROGRESS: Statement = statement!("progress");
@@ -54,6 +55,7 @@ const ALL: &[(&str, Statement)] = &[
     ("finished", FINISHED),
     ("claim", CLAIM),
     ("next_due", NEXT_DUE),
+    ("lost", LOST),
     ("undelivered", UNDELIVERED),
     ("supersede", SUPERSEDE),
     ("get", GET),

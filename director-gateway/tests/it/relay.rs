@@ -1,0 +1,148 @@
+//! What waits in the outbox goes to a scheduler.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use binnacle_boot::database::DatabaseUrl;
+use binnacle_boot::grpc::{self, InProcess};
+use binnacle_domain::operation::OperationType;
+use binnacle_proto::scheduler::v1::{
+    GetOperationRequest, GetOperationResponse, ListAttemptsRequest, ListAttemptsResponse,
+    ListOperationsRequest, ListOperationsResponse, ScheduleRequest, ScheduleResponse, Submission,
+    SubmissionResult, SubmissionState, WatchOperationsRequest, WatchOperationsResponse,
+    WorkRequest, WorkResponse, scheduler_service_client::SchedulerServiceClient,
+    scheduler_service_server::SchedulerService, scheduler_service_server::SchedulerServiceServer,
+};
+use binnacle_test_support::{Postgres, scratch, until};
+use director_gateway::operations::relay;
+use futures::{StreamExt, stream};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::operations::Gateway;
+
+/// A scheduler that records whatever it is sent.
+#[derive(Clone, Default)]
+struct Scheduler(Arc<Mutex<HashSet<String>>>);
+
+type Silence<T> = stream::Empty<Result<T, Status>>;
+
+fn unimplemented<T>() -> Result<Response<T>, Status> {
+    Err(Status::unimplemented(""))
+}
+
+#[tonic::async_trait]
+impl SchedulerService for Scheduler {
+    type WorkStream = Silence<WorkResponse>;
+    type WatchOperationsStream = Silence<WatchOperationsResponse>;
+
+    async fn schedule(
+        &self,
+        request: Request<ScheduleRequest>,
+    ) -> Result<Response<ScheduleResponse>, Status> {
+        let submissions = request.into_inner().submissions;
+        let recorded = |submission: Submission| {
+            let id = submission.spec.unwrap().operation_id;
+            self.0.lock().unwrap().insert(id.clone());
+            let mut result = SubmissionResult {
+                operation_id: id,
+                ..SubmissionResult::default()
+            };
+            result.set_state(SubmissionState::Recorded);
+            result
+        };
+        let results = submissions.into_iter().map(recorded).collect();
+        Ok(Response::new(ScheduleResponse { results }))
+    }
+
+    async fn work(
+        &self,
+        _: Request<Streaming<WorkRequest>>,
+    ) -> Result<Response<Self::WorkStream>, Status> {
+        unimplemented()
+    }
+
+    async fn get_operation(
+        &self,
+        _: Request<GetOperationRequest>,
+    ) -> Result<Response<GetOperationResponse>, Status> {
+        unimplemented()
+    }
+
+    async fn list_operations(
+        &self,
+        _: Request<ListOperationsRequest>,
+    ) -> Result<Response<ListOperationsResponse>, Status> {
+        unimplemented()
+    }
+
+    async fn list_attempts(
+        &self,
+        _: Request<ListAttemptsRequest>,
+    ) -> Result<Response<ListAttemptsResponse>, Status> {
+        unimplemented()
+    }
+
+    async fn watch_operations(
+        &self,
+        _: Request<WatchOperationsRequest>,
+    ) -> Result<Response<Self::WatchOperationsStream>, Status> {
+        unimplemented()
+    }
+}
+
+/// Ten times what one claim takes: claims come every five seconds where there is nothing to send.
+const MANY: usize = 2_560;
+
+async fn many_overdue_operations_are_sent_one_claim_after_another(gateway: Gateway) {
+    stream::iter(0..MANY)
+        .for_each_concurrent(256, async |_| {
+            let application = gateway.application().await;
+            let proposal = gateway.proposal(application, OperationType::Delete);
+            gateway.accepted(proposal).await;
+        })
+        .await;
+    gateway.all_are_overdue().await;
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let scheduler = Scheduler::default();
+    let server = tonic::transport::Server::builder()
+        .add_service(SchedulerServiceServer::new(scheduler.clone()))
+        .serve_with_incoming(TcpListenerStream::new(listener));
+    let channel = grpc::channel(address, &InProcess::default());
+    let (_nobody, queue) = tokio::sync::mpsc::channel(1);
+    let relay = relay(
+        gateway.operations.clone(),
+        queue,
+        SchedulerServiceClient::new(channel),
+        gateway.shutdown.clone(),
+    );
+    let all_are_sent = until(Duration::from_secs(20), async || {
+        scheduler.0.lock().unwrap().len() == MANY
+    });
+    tokio::select! {
+        () = all_are_sent => {}
+        () = relay => panic!("the relay has ended"),
+        ended = server => panic!("the scheduler has ended: {ended:?}"),
+    }
+    gateway.shutdown.trigger();
+    gateway.shutdown.drain(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn many_overdue_operations_are_sent_one_claim_after_another_on_sqlite() {
+    let scratch = scratch();
+    let url = DatabaseUrl::Sqlite(scratch.path().to_owned());
+    let gateway = Gateway::open(&url, scratch).await;
+    many_overdue_operations_are_sent_one_claim_after_another(gateway).await;
+}
+
+#[tokio::test]
+async fn many_overdue_operations_are_sent_one_claim_after_another_on_postgres() {
+    let url = Postgres::shared().create_database().parse().unwrap();
+    let gateway = Gateway::open(&url, scratch()).await;
+    many_overdue_operations_are_sent_one_claim_after_another(gateway).await;
+}
