@@ -9,7 +9,8 @@ use std::process::{Child, Command, Stdio};
 use anyhow::Context as _;
 
 /// Runs the command, tells its id, and ends it when the end of the input comes: so the pipe to
-/// this process is what keeps it alive.
+/// this process is what keeps it alive. A signal that comes before the command listens is lost, so after 30 s it is
+/// killed.
 const GUARD: &str = r#"
 trap '' HUP INT TERM
 log=$1; signal=$2; leave=$3; shift 3
@@ -18,6 +19,9 @@ child=$!
 echo "$child"
 read -r _
 kill -"$signal" "$child" 2>/dev/null
+left=300
+while [ "$left" -gt 0 ] && sleep 0.1 && kill -0 "$child" 2>/dev/null; do left=$((left - 1)); done
+kill -KILL "$child" 2>/dev/null
 wait "$child"
 [ -z "$leave" ] || rm -rf "$leave"
 "#;

@@ -120,7 +120,7 @@ async fn explain(
 
 async fn check_postgres(connection: &mut PgConnection) {
     let statements = [
-        (postgres::CLAIM, "64".to_owned()),
+        (postgres::CLAIM, "64, 60000000".to_owned()),
         (postgres::RECEIPTS, format!("'{{{}}}'", Uuid::nil())),
     ];
     for (sql, arguments) in statements {

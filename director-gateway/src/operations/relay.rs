@@ -22,7 +22,10 @@ use binnacle_proto::{
     time_to,
 };
 use prost::Message as _;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::Instant,
+};
 use uuid::Uuid;
 
 use super::{Error, Operations, postgres, sqlite};
@@ -36,8 +39,19 @@ const IN_FLIGHT: usize = 4;
 const BATCH: usize = 256;
 /// Bytes in one request, so that it stays far below what gRPC takes.
 const BATCH_BYTES: usize = 1024 * 1024;
-/// How often overdue rows are looked for, unless there were many.
-const CLAIM_EVERY: Duration = Duration::from_secs(5);
+/// Overdue rows of one claim: few, so that those that are old come in between those that are new.
+const CLAIM: usize = 64;
+/// How soon to look for overdue rows again: when there were none, when there were some, and when there may be more.
+const NONE_DUE: Duration = Duration::from_secs(5);
+const SOME_DUE: Duration = Duration::from_millis(500);
+const MORE_DUE: Duration = Duration::from_millis(20);
+/// A row is committed at most so long after it says when it is due, unless it is left to the next look at all rows.
+const LATEST: Duration = Duration::from_secs(5);
+/// How often to look at all rows.
+const LOOK_AT_ALL: Duration = Duration::from_mins(1);
+
+/// In microseconds: longer than there have been rows, and few enough to reckon with.
+const EVER: i64 = i64::MAX / 4;
 
 /// An operation on its way.
 #[derive(Clone, Debug)]
@@ -55,9 +69,8 @@ pub async fn relay(
     shutdown: Shutdown,
 ) {
     let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
-    let mut due = tokio::time::interval(CLAIM_EVERY);
-    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let is_answered = Arc::new(AtomicBool::new(true));
+    let mut claims = Claims::default();
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         let Ok(permit) = Arc::clone(&in_flight).acquire_owned().await else {
@@ -66,16 +79,14 @@ pub async fn relay(
         tokio::select! {
             () = shutdown.cancelled() => return,
             received = queue.recv_many(&mut batch, BATCH) => if received == 0 { return },
-            _ = due.tick() => match operations.claim().await {
-                Ok(claimed) => {
-                    // There may be more; but what nobody takes is left where it is.
-                    if claimed.len() == BATCH && is_answered.load(Ordering::Relaxed) {
-                        due.reset_immediately();
-                    }
-                    batch.extend(claimed);
+            () = tokio::time::sleep_until(claims.next) => {
+                let claimed = claims.claim(&operations).await;
+                // What nobody takes is left where it is.
+                if !is_answered.load(Ordering::Relaxed) {
+                    claims.next = Instant::now() + NONE_DUE;
                 }
-                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot read the outbox"),
-            },
+                batch.extend(claimed);
+            }
         }
         if batch.is_empty() {
             continue;
@@ -90,6 +101,60 @@ pub async fn relay(
             }
             drop(permit);
         });
+    }
+}
+
+/// When overdue rows are looked for, and among which.
+struct Claims {
+    next: Instant,
+    /// When all were claimed that were overdue: what is so later has become so since.
+    none_before: Option<Instant>,
+    look_at_all: Instant,
+}
+
+impl Default for Claims {
+    fn default() -> Self {
+        let now = Instant::now();
+        Self {
+            next: now,
+            none_before: None,
+            look_at_all: now,
+        }
+    }
+}
+
+impl Claims {
+    async fn claim(&mut self, operations: &Operations) -> Vec<Outgoing> {
+        let now = Instant::now();
+        let due_since = if now < self.look_at_all {
+            self.none_before.map(|before| now - before + LATEST)
+        } else {
+            None
+        };
+        let claimed = match operations.claim(due_since).await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot read the outbox"
+                );
+                self.next = now + NONE_DUE;
+                return Vec::new();
+            }
+        };
+        let pause = match claimed.len() {
+            0 => NONE_DUE,
+            CLAIM => MORE_DUE,
+            _ => SOME_DUE,
+        };
+        if claimed.len() < CLAIM {
+            self.none_before = Some(now);
+            if due_since.is_none() {
+                self.look_at_all = now + LOOK_AT_ALL;
+            }
+        }
+        self.next = Instant::now() + pause;
+        claimed
     }
 }
 
@@ -201,10 +266,14 @@ impl Operations {
         }
     }
 
-    /// Claims overdue operations for sending. Each is claimed once until its next send is due.
-    pub async fn claim(&self) -> Result<Vec<Outgoing>, Error> {
+    /// Claims overdue operations for sending, of all or of those that became so within `due_since`. Each is claimed
+    /// once until its next send is due.
+    pub async fn claim(&self, due_since: Option<Duration>) -> Result<Vec<Outgoing>, Error> {
         type Row = (Uuid, Vec<u8>, Vec<u8>);
-        let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
+        let limit = i64::try_from(CLAIM).unwrap_or(i64::MAX);
+        let since = due_since.map_or(EVER, |since| {
+            i64::try_from(since.as_micros()).unwrap_or(EVER)
+        });
         let rows: Vec<Row> = match &self.database {
             Database::Sqlite(sqlite) => {
                 if !self.anything_due(sqlite).await? {
@@ -212,12 +281,14 @@ impl Operations {
                 }
                 sqlx::query_as(sqlite::CLAIM)
                     .bind(limit)
+                    .bind(since)
                     .fetch_all(&sqlite.write)
                     .await?
             }
             Database::Postgres(pool) => {
                 sqlx::query_as(postgres::CLAIM)
                     .bind(limit)
+                    .bind(since)
                     .fetch_all(pool)
                     .await?
             }

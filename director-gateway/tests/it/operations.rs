@@ -433,7 +433,7 @@ async fn an_unknown_operation_changes_nothing(gateway: Gateway) {
 async fn claimed(gateway: &Gateway) -> Vec<Uuid> {
     gateway
         .operations
-        .claim()
+        .claim(None)
         .await
         .unwrap()
         .iter()

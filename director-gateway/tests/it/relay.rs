@@ -93,7 +93,7 @@ impl SchedulerService for Scheduler {
     }
 }
 
-/// Ten times what one claim takes: claims come every five seconds where there is nothing to send.
+/// Far more than one claim takes; where there is nothing to send, claims come every five seconds.
 const MANY: usize = 2_560;
 
 async fn many_overdue_operations_are_sent_one_claim_after_another(gateway: Gateway) {

@@ -1,4 +1,5 @@
--- Claims rows that are overdue for sending. $1: at most so many. The next send is 5 s later, doubling to 6 h.
+-- Claims rows that are overdue for sending. $1: at most so many; $2: for at most so many microseconds, since the index
+-- begins with all that was finalized after the last VACUUM. The next send is 5 s later, doubling to 6 h.
 -- Of the clocks, only one that stands still during a statement lets it go by the index.
 UPDATE outbox o
 SET sends = o.sends + 1,
@@ -8,6 +9,7 @@ FROM (
     SELECT operation_id
     FROM outbox
     WHERE send_at <= (extract(epoch FROM statement_timestamp()) * 1000000)::bigint
+        AND send_at >= (extract(epoch FROM statement_timestamp()) * 1000000)::bigint - $2
     LIMIT $1
     FOR UPDATE SKIP LOCKED
 ) due
