@@ -50,3 +50,60 @@ impl Session {
         Some(self.lease? / 3)
     }
 }
+
+/// Which heartbeats say what is held: a grant is lost only with the stream that should have brought it, and telling of
+/// every operation costs both sides more than the heartbeat itself.
+#[derive(Debug)]
+pub(crate) struct Inventory {
+    /// So many more do.
+    wanted: u32,
+    /// So many did not.
+    passed: u32,
+}
+
+impl Default for Inventory {
+    fn default() -> Self {
+        Self {
+            wanted: Self::AFTER_A_LOSS,
+            passed: 0,
+        }
+    }
+}
+
+impl Inventory {
+    /// A scheduler frees only what was granted some seconds before, so that what is on its way is not taken for lost.
+    const AFTER_A_LOSS: u32 = 3;
+    /// All the same, one of so many.
+    const ONE_OF: u32 = 12;
+
+    /// A stream has ended: the next ones do.
+    pub(crate) fn now(&mut self) {
+        self.wanted = Self::AFTER_A_LOSS;
+    }
+
+    /// Whether the heartbeat that is due does.
+    pub(crate) fn is_due(&mut self) -> bool {
+        self.passed += 1;
+        let is_due = self.wanted > 0 || self.passed >= Self::ONE_OF;
+        self.wanted = self.wanted.saturating_sub(1);
+        if is_due {
+            self.passed = 0;
+        }
+        is_due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_is_told_after_a_loss_and_else_by_every_twelfth_heartbeat() {
+        let mut inventory = Inventory::default();
+        let mut told = |count: usize| (0..count).map(|_| inventory.is_due()).collect::<Vec<_>>();
+        assert_eq!(told(4), [true, true, true, false]);
+        assert_eq!(told(24).iter().filter(|told| **told).count(), 2);
+        inventory.now();
+        assert!(inventory.is_due());
+    }
+}

@@ -29,7 +29,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::finalizer::Finalizer;
 use crate::link::{Event, LinkId, executor, scheduler};
 use crate::metrics::Metrics;
-use crate::session::Session;
+use crate::session::{Inventory, Session};
 use crate::timers::Timers;
 use held::{Held, Stage};
 use peers::{Executors, Schedulers};
@@ -58,6 +58,7 @@ pub(crate) struct Worker {
     next_place: u64,
     session: Session,
     heartbeat_at: Option<Instant>,
+    inventory: Inventory,
     schedulers: Schedulers,
     executors: Executors,
     finalizer: Finalizer,
@@ -78,6 +79,7 @@ impl Worker {
             next_place: 0,
             session: Session::default(),
             heartbeat_at: None,
+            inventory: Inventory::default(),
             schedulers: Schedulers::default(),
             executors: Executors::default(),
             finalizer,
@@ -152,6 +154,7 @@ impl Worker {
             Event::Scheduler(id, scheduler::Event::Frame(frame)) => self.heed(id, *frame, at),
             Event::Scheduler(id, scheduler::Event::Down) => {
                 self.schedulers.down(id);
+                self.inventory.now();
                 self.ask_again(Some(id), at);
             }
             Event::Executor(id, executor::Event::Up { outbox, capacity }) => {
@@ -329,9 +332,10 @@ impl Worker {
         if let Some(interval) = self.session.heartbeat()
             && self.heartbeat_at.is_some_and(|due| due <= at)
         {
-            let operation_ids = self.held.keys().map(ToString::to_string).collect();
-            let held = v1::Held { operation_ids };
-            self.schedulers.heartbeat(at, interval * 3, &held);
+            let held = self.inventory.is_due().then(|| v1::Held {
+                operation_ids: self.held.keys().map(ToString::to_string).collect(),
+            });
+            self.schedulers.heartbeat(at, interval * 3, held.as_ref());
             self.heartbeat_at = Some(at + interval);
         }
         while let Some(id) = self.timers.due(at) {

@@ -23,8 +23,8 @@ pub(crate) enum Word {
     Report(Box<Report>),
     Release(Release),
     Done(Done),
-    /// With the operations that are held, so that a grant is not lost with the scheduler that made it.
-    Heartbeat(Held),
+    /// Now and then with the operations that are held, so that a grant is not lost with the scheduler that made it.
+    Heartbeat(Option<Held>),
     Goodbye,
 }
 
@@ -156,7 +156,7 @@ fn frame(words: Vec<Word>) -> WorkRequest {
             Word::Done(done) => frame.dones.push(done),
             Word::Heartbeat(held) => {
                 frame.heartbeat = true;
-                frame.held = Some(held);
+                frame.held = held;
             }
             Word::Goodbye => frame.goodbye = true,
         }

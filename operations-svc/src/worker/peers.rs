@@ -79,12 +79,12 @@ impl Schedulers {
         self.links.keys().next().copied()
     }
 
-    pub(super) fn heartbeat(&mut self, at: Instant, lease: Duration, held: &v1::Held) {
+    pub(super) fn heartbeat(&mut self, at: Instant, lease: Duration, held: Option<&v1::Held>) {
         for link in self.links.values_mut() {
             // One that was never answered is sent again after a lease.
             if link.heartbeat.is_none_or(|sent| sent + lease < at) {
                 link.heartbeat = Some(at);
-                link.words.push(scheduler::Word::Heartbeat(held.clone()));
+                link.words.push(scheduler::Word::Heartbeat(held.cloned()));
             }
         }
     }

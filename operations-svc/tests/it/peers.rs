@@ -393,6 +393,7 @@ impl Work {
             self.heard.capacity = frame.capacity.or(self.heard.capacity);
             self.heard.goodbye |= frame.goodbye;
             self.heard.heartbeat |= frame.heartbeat;
+            self.heard.held = frame.held;
             if frame.heartbeat && self.renews {
                 self.stream
                     .say(scheduler::WorkResponse {
@@ -429,10 +430,12 @@ impl Work {
         self.until(|heard| heard.capacity.take()).await.unwrap()
     }
 
-    pub(crate) async fn heartbeat(&mut self) {
-        self.until(|heard| std::mem::take(&mut heard.heartbeat).then_some(()))
-            .await
-            .unwrap();
+    /// The next heartbeat, and what it says is held.
+    pub(crate) async fn heartbeat(&mut self) -> Option<scheduler::Held> {
+        let next = |heard: &mut scheduler::WorkRequest| {
+            std::mem::take(&mut heard.heartbeat).then(|| heard.held.take())
+        };
+        self.until(next).await.unwrap()
     }
 
     /// Listens to the end; whether it was a goodbye.

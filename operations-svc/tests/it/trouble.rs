@@ -158,6 +158,24 @@ async fn a_save_goes_to_another_scheduler_when_its_own_is_gone() {
 }
 
 #[tokio::test]
+async fn the_other_schedulers_are_told_what_is_held_when_one_is_gone() {
+    let mut mesh = Mesh::with_schedulers(2).await;
+    let mut work = mesh.work(Duration::from_millis(600)).await;
+    let other = mesh.work(Duration::from_millis(600)).await;
+    let _execute = mesh.execute().await;
+    let operation = operation(vec![webhook()]);
+    work.grant(&operation, false).await;
+    while work.heartbeat().await.is_some() {}
+    drop(other);
+    // Every twelfth says so anyway.
+    let mut told = None;
+    for _ in 0..8 {
+        told = told.or(work.heartbeat().await);
+    }
+    assert_eq!(told.unwrap().operation_ids, [id(&operation)]);
+}
+
+#[tokio::test]
 async fn a_done_that_was_not_answered_is_said_again() {
     let mut mesh = Mesh::start().await;
     let mut work = mesh.work(LEASE).await;
