@@ -224,10 +224,12 @@ impl Store {
         granted_before: i64,
     ) -> Result<usize, Error> {
         // Nearly always there is nothing, and looking does not keep the writer from others.
-        let values = [Value::Id(session), Value::Number(granted_before)];
-        let ids = vec![Column::Ids(held.clone())];
-        let lost: Vec<(Uuid,)> =
-            sql::read(&self.database, statement::LOST, &[ids], &values).await?;
+        let values = [
+            Value::Ids(&held),
+            Value::Id(session),
+            Value::Number(granted_before),
+        ];
+        let lost: Vec<(Uuid,)> = sql::read(&self.database, statement::LOST, &values).await?;
         if lost.is_empty() {
             return Ok(0);
         }
