@@ -43,7 +43,7 @@ impl Sqlite {
     pub(super) async fn open(directory: &Path, schema: &str) -> Result<Self, Error> {
         std::fs::create_dir_all(directory).map_err(|source| unusable(directory, source))?;
         let file = directory.join(format!("{schema}.db"));
-        let lock = Arc::new(lock(directory, &file)?);
+        let lock = lock(directory, &file)?;
         let options = SqliteConnectOptions::new()
             .filename(&file)
             .create_if_missing(true)
@@ -67,13 +67,13 @@ impl Sqlite {
             .connect_with(cached(options, READER_CACHE_KIB).pragma("query_only", "ON"))
             .await
             .map_err(failed)?;
-        let thread = Thread::start(&file, Arc::clone(&lock)).await;
+        let thread = Thread::start(&file).await;
         Ok(Self {
             write,
             read,
             thread: Arc::new(thread.map_err(failed)?),
             gate,
-            _lock: lock,
+            _lock: Arc::new(lock),
         })
     }
 

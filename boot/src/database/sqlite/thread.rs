@@ -3,10 +3,9 @@
 //! sqlx has a thread per connection too, and a caller wakes it, or is woken by it, for every row.
 
 use std::{
-    fs::File,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    sync::{Mutex, MutexGuard, PoisonError, mpsc},
     thread::JoinHandle,
 };
 
@@ -31,25 +30,22 @@ struct Running {
 }
 
 impl Thread {
-    /// Starts it on an existing file, of which `lock` is held for as long as the thread has it open.
-    pub(super) async fn start(file: &Path, lock: Arc<File>) -> Result<Self, sqlx::Error> {
+    /// Starts it on an existing file.
+    pub(super) async fn start(file: &Path) -> Result<Self, sqlx::Error> {
         let (work, queue) = mpsc::channel::<Work>();
         let (opened, is_open) = oneshot::channel();
         let file = file.to_owned();
         let handle = std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || {
-                let _lock = lock;
-                match open(&file) {
-                    Ok(connection) => {
-                        let _ = opened.send(Ok(()));
-                        for work in queue {
-                            work(&connection);
-                        }
+            .spawn(move || match open(&file) {
+                Ok(connection) => {
+                    let _ = opened.send(Ok(()));
+                    for work in queue {
+                        work(&connection);
                     }
-                    Err(error) => {
-                        let _ = opened.send(Err(error));
-                    }
+                }
+                Err(error) => {
+                    let _ = opened.send(Err(error));
                 }
             })?;
         is_open
