@@ -131,7 +131,7 @@ impl Claims {
         } else {
             None
         };
-        let claimed = match operations.claim(due_since).await {
+        let (claimed, rows) = match operations.claim(due_since).await {
             Ok(claimed) => claimed,
             Err(error) => {
                 tracing::warn!(
@@ -142,12 +142,12 @@ impl Claims {
                 return Vec::new();
             }
         };
-        let pause = match claimed.len() {
+        let pause = match rows {
             0 => NONE_DUE,
             CLAIM => MORE_DUE,
             _ => SOME_DUE,
         };
-        if claimed.len() < CLAIM {
+        if rows < CLAIM {
             self.none_before = Some(now);
             if due_since.is_none() {
                 self.look_at_all = now + LOOK_AT_ALL;
@@ -267,8 +267,12 @@ impl Operations {
     }
 
     /// Claims overdue operations for sending, of all or of those that became so within `due_since`. Each is claimed
-    /// once until its next send is due.
-    pub async fn claim(&self, due_since: Option<Duration>) -> Result<Vec<Outgoing>, Error> {
+    /// once until its next send is due. Also says how many there were with those that cannot be read, which are left
+    /// out.
+    pub async fn claim(
+        &self,
+        due_since: Option<Duration>,
+    ) -> Result<(Vec<Outgoing>, usize), Error> {
         type Row = (Uuid, Vec<u8>, Vec<u8>);
         let limit = i64::try_from(CLAIM).unwrap_or(i64::MAX);
         let since = due_since.map_or(EVER, |since| {
@@ -277,7 +281,7 @@ impl Operations {
         let rows: Vec<Row> = match &self.database {
             Database::Sqlite(sqlite) => {
                 if !self.anything_due(sqlite).await? {
-                    return Ok(Vec::new());
+                    return Ok((Vec::new(), 0));
                 }
                 sqlx::query_as(sqlite::CLAIM)
                     .bind(limit)
@@ -293,7 +297,8 @@ impl Operations {
                     .await?
             }
         };
-        let mut claimed = Vec::with_capacity(rows.len());
+        let count = rows.len();
+        let mut claimed = Vec::with_capacity(count);
         for (id, spec, definitions) in rows {
             let webhooks = self.definitions.find(&definitions).await?;
             let Some((webhooks, mut spec)) =
@@ -309,7 +314,7 @@ impl Operations {
             spec.webhooks = webhooks;
             claimed.push(Outgoing { id, spec });
         }
-        Ok(claimed)
+        Ok((claimed, count))
     }
 
     /// Spares the write lock while nothing is overdue.

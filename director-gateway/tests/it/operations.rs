@@ -120,6 +120,22 @@ impl Gateway {
         sql!(self, sqlx::query(sql), |q| q, execute);
     }
 
+    /// One of what is in the outbox is nothing that this version can read.
+    pub(crate) async fn one_cannot_be_read(&self) {
+        let id: Uuid = sql!(
+            self,
+            sqlx::query_scalar("SELECT operation_id FROM outbox LIMIT 1"),
+            |q| q,
+            fetch_one
+        );
+        sql!(
+            self,
+            sqlx::query("UPDATE outbox SET spec = $1 WHERE operation_id = $2"),
+            |q| q.bind(vec![0xff_u8]).bind(id),
+            execute
+        );
+    }
+
     pub(crate) fn proposal(&self, application: Uuid, operation_type: OperationType) -> Proposal {
         Proposal {
             tenant: self.tenant,
@@ -436,6 +452,7 @@ async fn claimed(gateway: &Gateway) -> Vec<Uuid> {
         .claim(None)
         .await
         .unwrap()
+        .0
         .iter()
         .map(|outgoing| outgoing.id)
         .collect()
