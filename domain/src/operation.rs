@@ -21,7 +21,9 @@ mod step;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use attempt::{Attempt, AttemptKind, AttemptResult, Exchange, MAX_TEXT_BYTES};
+pub use attempt::{
+    Attempt, AttemptKind, AttemptResult, Exchange, MAX_TEXT_BYTES, bring_up_to_date,
+};
 pub use step::{Event, Recorded, Report, Send, Step, Verdict};
 
 use crate::{Time, webhook::Webhook};
@@ -159,6 +161,9 @@ pub struct Run {
     pub first: u32,
     /// What the answers have in common.
     pub fingerprint: u64,
+    /// When its last attempt ended; `None` while that is the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Time>,
 }
 
 /// The progress of one webhook. Only the holder of the lease changes it.

@@ -77,6 +77,7 @@ pub fn webhook_status_to(status: WebhookStatus) -> v1::WebhookStatus {
         last_error,
         run_first_number: run.map_or(0, |run| run.first),
         run_fingerprint: run.map_or(0, |run| run.fingerprint),
+        run_end_time: run.and_then(|run| run.ended_at).map(time_to),
         failure_detail,
     }
 }
@@ -95,6 +96,7 @@ pub fn webhook_status_from(status: v1::WebhookStatus) -> Result<WebhookStatus, I
         last_error,
         run_first_number,
         run_fingerprint,
+        run_end_time,
         failure_detail,
     } = status;
     let next = || time_from("webhooks.next_attempt_time", next_attempt_time);
@@ -112,6 +114,7 @@ pub fn webhook_status_from(status: v1::WebhookStatus) -> Result<WebhookStatus, I
         }
     };
     let time = |field, time: Option<_>| time.map(|t| time_from(field, Some(t))).transpose();
+    let run_ended_at = time("webhooks.run_end_time", run_end_time)?;
     Ok(WebhookStatus {
         webhook_id: uuid_from("webhooks.webhook_id", &webhook_id)?,
         state,
@@ -124,6 +127,7 @@ pub fn webhook_status_from(status: v1::WebhookStatus) -> Result<WebhookStatus, I
         run: (run_first_number > 0).then_some(Run {
             first: run_first_number,
             fingerprint: run_fingerprint,
+            ended_at: run_ended_at,
         }),
     })
 }

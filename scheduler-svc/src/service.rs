@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use binnacle_boot::failpoint;
-use binnacle_domain::operation::{Operation, OperationId};
+use binnacle_domain::operation::{Operation, OperationId, bring_up_to_date};
 use binnacle_proto::{
     Invalid,
     common::v1 as common,
@@ -170,10 +170,10 @@ impl SchedulerService for Service {
         request: Request<v1::ListAttemptsRequest>,
     ) -> Result<Response<v1::ListAttemptsResponse>, Status> {
         let id = id_from(&request.into_inner().operation_id)?;
-        let attempts = self.store().attempts(id).await.map_err(unavailable)?;
-        if attempts.is_empty() && self.store().get(id).await.map_err(unavailable)?.is_none() {
-            return Err(missing(id));
-        }
+        let found = self.store().get(id).await.map_err(unavailable)?;
+        let operation = found.ok_or_else(|| missing(id))?;
+        let mut attempts = self.store().attempts(id).await.map_err(unavailable)?;
+        bring_up_to_date(&mut attempts, &operation.webhooks);
         Ok(Response::new(v1::ListAttemptsResponse {
             attempts: attempts.into_iter().map(Into::into).collect(),
         }))

@@ -225,6 +225,7 @@ impl From<WebhookStatus> for WebhookView {
             last_error,
             run_first_number: _,
             run_fingerprint: _,
+            run_end_time: _,
             failure_detail: _,
         } = webhook;
         Self {

@@ -53,6 +53,9 @@ pub struct Exchange {
 }
 
 /// A row of the ledger: one attempt, or a run of polls with the same in-progress answer.
+///
+/// While a run goes on, its row stays as its first attempt made it, and what the run has come to stands in the
+/// webhook's status ([`bring_up_to_date`]); the row is written again when the run has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// Id of the webhook.
@@ -65,7 +68,7 @@ pub struct Attempt {
     pub kind: AttemptKind,
     /// What came of it.
     pub result: AttemptResult,
-    /// The exchange; of a run, its last, but for the start that the row had before.
+    /// The exchange; of a run, its first, but for the end, which is that of its last.
     pub exchange: Exchange,
     /// Why it was no success; else empty.
     pub error: String,
@@ -83,6 +86,51 @@ pub(super) fn fingerprint(exchange: &Exchange) -> u64 {
         })
 }
 
+/// What a run of several attempts has come to: the texts of its row are left out.
+pub(super) fn run_so_far(status: &WebhookStatus) -> Option<Attempt> {
+    let run = status.run?;
+    let (last, next_attempt_at) = match status.state {
+        WebhookState::Waiting { from } => (status.attempts(), Some(from)),
+        // Whether the attempt under way is one of the run, its answer will say.
+        WebhookState::Sent { .. } => (status.attempts().saturating_sub(1), status.last_poll_at),
+        WebhookState::Settled(_) => return None,
+    };
+    // A version that does not know when a run's last attempt ended may have passed it on.
+    let ended_at = run.ended_at.or(status.last_poll_at)?;
+    (last > run.first).then(|| Attempt {
+        webhook_id: status.webhook_id,
+        number: run.first,
+        count: last - run.first + 1,
+        kind: AttemptKind::Poll,
+        result: AttemptResult::InProgress,
+        exchange: Exchange {
+            started_at: ended_at,
+            ended_at,
+            status_code: None,
+            request: String::new(),
+            response: String::new(),
+        },
+        error: String::new(),
+        next_attempt_at,
+    })
+}
+
+/// Makes stored rows of the ledger say how far the runs have come that still go on in `webhooks`.
+pub fn bring_up_to_date(ledger: &mut [Attempt], webhooks: &[WebhookStatus]) {
+    for run in webhooks.iter().filter_map(run_so_far) {
+        let row = ledger
+            .iter_mut()
+            .find(|row| row.webhook_id == run.webhook_id && row.number == run.number);
+        if let Some(row) = row
+            && row.count < run.count
+        {
+            row.count = run.count;
+            row.exchange.ended_at = run.exchange.ended_at;
+            row.next_attempt_at = run.next_attempt_at;
+        }
+    }
+}
+
 /// The ledger row of the last attempt of a webhook whose new state is already set.
 pub(super) fn row(
     status: &WebhookStatus,
@@ -90,11 +138,10 @@ pub(super) fn row(
     exchange: Exchange,
     error: String,
 ) -> Attempt {
-    let number = status.run.map_or(status.attempts(), |run| run.first);
     Attempt {
         webhook_id: status.webhook_id,
-        number,
-        count: status.attempts() - number + 1,
+        number: status.attempts(),
+        count: 1,
         kind: if status.poll_url.is_some() {
             AttemptKind::Poll
         } else {

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::{
     Attempt, AttemptResult, Exchange, Operation, Outcome, Phase, Run, WebhookState, WebhookStatus,
-    attempt::{fingerprint, row},
+    attempt::{fingerprint, row, run_so_far},
 };
 use crate::{Time, retry};
 
@@ -127,8 +127,22 @@ pub enum Event {
 pub enum Recorded {
     /// Nothing: it was late, repeated or about something else.
     Stale,
-    /// The operation, and this row of the ledger.
-    Changed(Option<Attempt>),
+    /// The operation.
+    Changed {
+        /// How an attempt ended, if one did.
+        ended: Option<AttemptResult>,
+        /// Rows of the ledger to write, in this order: of the run that is over, and of the attempt unless it
+        /// belongs to a run that has a row.
+        rows: Vec<Attempt>,
+    },
+}
+
+impl Recorded {
+    /// No attempt has ended, and no run.
+    const PROGRESS: Self = Self::Changed {
+        ended: None,
+        rows: Vec::new(),
+    };
 }
 
 impl Operation {
@@ -200,12 +214,12 @@ impl Operation {
         match (event, &self.phase) {
             (Event::Concluded(outcome), Phase::Running) => {
                 self.phase = Phase::Concluded(outcome);
-                Recorded::Changed(None)
+                Recorded::PROGRESS
             }
             (Event::Finalized(outcome), Phase::Concluded(_)) => {
                 self.phase = Phase::Done(outcome);
                 self.done_at = Some(now);
-                Recorded::Changed(None)
+                Recorded::PROGRESS
             }
             (Event::Sent { webhook, until }, Phase::Running) => self.sent(webhook, until, now),
             (Event::Reported { report, not_before }, Phase::Running) => {
@@ -240,8 +254,8 @@ impl Operation {
                 }
                 self.sent(index, now, now);
             }
-            if let Recorded::Changed(Some(row)) = self.lost(index, now) {
-                rows.push(row);
+            if let Recorded::Changed { rows: lost, .. } = self.lost(index, now) {
+                rows.extend(lost);
             }
         }
         rows
@@ -263,7 +277,7 @@ impl Operation {
         } else {
             status.calls += 1;
         }
-        Recorded::Changed(None)
+        Recorded::PROGRESS
     }
 
     fn lost(&mut self, index: usize, now: Time) -> Recorded {
@@ -273,6 +287,7 @@ impl Operation {
         if !matches!(status.state, WebhookState::Sent { .. }) {
             return Recorded::Stale;
         }
+        let run = run_so_far(status);
         status.state = WebhookState::Waiting { from: now };
         status.run = None;
         let exchange = Exchange {
@@ -282,12 +297,9 @@ impl Operation {
             request: String::new(),
             response: String::new(),
         };
-        Recorded::Changed(Some(row(
-            status,
-            AttemptResult::Unknown,
-            exchange,
-            String::new(),
-        )))
+        let result = AttemptResult::Unknown;
+        let row = row(status, result, exchange, String::new());
+        ended(result, run, Some(row))
     }
 
     fn expired(&mut self, index: usize, now: Time) -> Recorded {
@@ -298,12 +310,17 @@ impl Operation {
         if !matches!(status.state, WebhookState::Waiting { .. }) || now < deadline {
             return Recorded::Stale;
         }
+        let run = run_so_far(status);
+        status.run = None;
         status.deadline = Some(deadline);
         status.state = WebhookState::Settled(Outcome::Failed {
             error: retry::TIMEOUT_REACHED.to_owned(),
             detail: status.last_error.clone(),
         });
-        Recorded::Changed(None)
+        Recorded::Changed {
+            ended: None,
+            rows: run.into_iter().collect(),
+        }
     }
 
     fn reported(&mut self, report: Report, not_before: Option<Time>, now: Time) -> Recorded {
@@ -338,12 +355,14 @@ impl Operation {
             })
         };
         let settled = WebhookState::Settled(Outcome::Succeeded);
+        let so_far = run_so_far(status);
+        let run = status.run.take();
         let polled = status.poll_url.is_some();
         let (state, result, error) = match verdict {
             Verdict::Succeeded => (settled, AttemptResult::Succeeded, String::new()),
             Verdict::Accepted { poll_url } => {
                 let first = row_of_acceptance(status, poll_url, exchange, now, polled);
-                return Recorded::Changed(Some(first));
+                return ended(AttemptResult::Accepted, so_far, Some(first));
             }
             Verdict::InProgress => (again, AttemptResult::InProgress, String::new()),
             Verdict::Failed { reason } => (failed(&reason), AttemptResult::Failed, reason),
@@ -353,20 +372,38 @@ impl Operation {
         };
         status.state = state;
         status.last_error.clone_from(&error);
-        status.run = match (result, status.run) {
-            (AttemptResult::InProgress, run) => {
-                let fingerprint = fingerprint(&exchange);
-                Some(match run {
-                    Some(run) if run.fingerprint == fingerprint => run,
-                    _ => Run {
-                        first: attempt,
-                        fingerprint,
-                    },
-                })
+        if result == AttemptResult::InProgress {
+            let run = run_with(run, attempt, &exchange);
+            status.run = Some(run);
+            if run.first < attempt {
+                return ended(result, None, None);
             }
-            _ => None,
-        };
-        Recorded::Changed(Some(row(status, result, exchange, error)))
+        }
+        let row = row(status, result, exchange, error);
+        ended(result, so_far, Some(row))
+    }
+}
+
+/// The run that an attempt still in progress belongs to: the one before it, or its own.
+fn run_with(before: Option<Run>, attempt: u32, exchange: &Exchange) -> Run {
+    let fingerprint = fingerprint(exchange);
+    match before {
+        Some(run) if run.fingerprint == fingerprint => Run {
+            ended_at: Some(exchange.ended_at),
+            ..run
+        },
+        _ => Run {
+            first: attempt,
+            fingerprint,
+            ended_at: None,
+        },
+    }
+}
+
+fn ended(result: AttemptResult, run: Option<Attempt>, row: Option<Attempt>) -> Recorded {
+    Recorded::Changed {
+        ended: Some(result),
+        rows: run.into_iter().chain(row).collect(),
     }
 }
 

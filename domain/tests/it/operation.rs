@@ -4,7 +4,7 @@ use binnacle_domain::Time;
 use binnacle_domain::operation::{
     Attempt, AttemptKind, AttemptResult, Event, Exchange, Operation, OperationId, OperationType,
     Outcome, Phase, Recorded, Report, Resource, Send, Spec, Step, UNPAIR_APPLICATION, Verdict,
-    WebhookState,
+    WebhookState, bring_up_to_date,
 };
 use binnacle_domain::retry;
 use binnacle_domain::webhook::{Webhook, WebhookMode, WebhookType};
@@ -94,17 +94,32 @@ fn send(operation: &mut Operation, now: Time) -> Send {
     let until = now + TimeDelta::seconds(30);
     let webhook = send.webhook;
     let recorded = operation.record(Event::Sent { webhook, until }, now);
-    assert_eq!(recorded, Recorded::Changed(None));
+    assert_eq!(recorded, progress());
     send
+}
+
+/// A change that ends no attempt.
+fn progress() -> Recorded {
+    Recorded::Changed {
+        ended: None,
+        rows: Vec::new(),
+    }
+}
+
+/// The rows of the ledger that a change makes.
+fn rows_of(recorded: Recorded) -> Vec<Attempt> {
+    let Recorded::Changed { rows, .. } = recorded else {
+        panic!("nothing has changed");
+    };
+    rows
 }
 
 /// Has the attempt under way answered; the row of the ledger that it makes.
 fn answered(operation: &mut Operation, now: Time, verdict: Verdict) -> Attempt {
     let attempt = operation.webhooks[0].attempts();
-    match operation.record(report(0, attempt, verdict), now) {
-        Recorded::Changed(Some(row)) => row,
-        other => panic!("no row: {other:?}"),
-    }
+    let mut rows = rows_of(operation.record(report(0, attempt, verdict), now));
+    assert_eq!(rows.len(), 1);
+    rows.remove(0)
 }
 
 fn retry(reason: &str) -> Verdict {
@@ -166,7 +181,7 @@ fn a_webhook_that_is_given_up_carries_compass_text_and_the_last_reason() {
     );
     assert_eq!(operation.next(at(60)), Step::Expire { webhook: 0 });
     let expired = operation.record(Event::Expired { webhook: 0 }, at(60));
-    assert_eq!(expired, Recorded::Changed(None));
+    assert_eq!(expired, progress());
     let outcome = failed("webhook timeout reached", "busy");
     assert_eq!(operation.next(at(60)), Step::Conclude(outcome));
 }
@@ -209,35 +224,77 @@ fn an_accepted_call_is_polled_at_once_and_then_at_the_interval() {
     assert_eq!(operation.webhooks[0].last_poll_at, Some(at(1)));
 }
 
-#[test]
-fn polls_with_the_same_answer_in_progress_are_one_row() {
+/// An operation that was polled at 1, 2 and 3 seconds with the same answer, and the row that the first made.
+fn in_progress_three_times() -> (Operation, Attempt) {
     let mut operation = operation(vec![webhook(1, 1, 60)]);
     send(&mut operation, at(0));
     answered(&mut operation, at(0), accepted());
-    let mut rows = Vec::new();
-    for second in 1..=3 {
-        send(&mut operation, at(second));
-        rows.push(answered(&mut operation, at(second), Verdict::InProgress));
+    send(&mut operation, at(1));
+    let row = answered(&mut operation, at(1), Verdict::InProgress);
+    for second in 2..=3 {
+        let attempt = send(&mut operation, at(second)).number;
+        let again = reported_at(second, attempt, Verdict::InProgress);
+        let silent = Recorded::Changed {
+            ended: Some(AttemptResult::InProgress),
+            rows: Vec::new(),
+        };
+        assert_eq!(operation.record(again, at(second)), silent);
     }
-    let numbers: Vec<_> = rows.iter().map(|row| (row.number, row.count)).collect();
-    assert_eq!(numbers, [(2, 1), (2, 2), (2, 3)]);
+    (operation, row)
+}
 
-    send(&mut operation, at(5));
-    let mut different = exchange();
-    different.response = text("80 percent");
-    let changed = Event::Reported {
-        report: Report {
-            webhook: 0,
-            attempt: 5,
-            verdict: Verdict::InProgress,
-            exchange: different,
+fn reported_at(second: i64, attempt: u32, verdict: Verdict) -> Event {
+    let mut event = report(0, attempt, verdict);
+    if let Event::Reported { report, .. } = &mut event {
+        report.exchange.ended_at = at(second);
+    }
+    event
+}
+
+#[test]
+fn polls_with_the_same_answer_in_progress_are_one_row() {
+    let (operation, row) = in_progress_three_times();
+    let mut ledger = [row];
+    bring_up_to_date(&mut ledger, &operation.webhooks);
+    let [row] = &ledger;
+    assert_eq!((row.number, row.count), (2, 3));
+    assert_eq!(row.exchange.ended_at, at(3));
+    assert_eq!(row.next_attempt_at, Some(at(4)));
+}
+
+#[test]
+fn the_row_of_a_run_is_written_again_when_the_run_is_over() {
+    let ends: [fn(&mut Operation) -> Recorded; 4] = [
+        |operation| {
+            send(operation, at(5));
+            let mut changed = reported_at(5, 5, Verdict::InProgress);
+            if let Event::Reported { report, .. } = &mut changed {
+                report.exchange.response = text("80 percent");
+            }
+            operation.record(changed, at(5))
         },
-        not_before: None,
-    };
-    let Recorded::Changed(Some(row)) = operation.record(changed, at(5)) else {
-        panic!("no row");
-    };
-    assert_eq!((row.number, row.count), (5, 1));
+        |operation| {
+            send(operation, at(5));
+            operation.record(reported_at(5, 5, Verdict::Succeeded), at(5))
+        },
+        |operation| {
+            send(operation, at(5));
+            operation.record(Event::Lost { webhook: 0 }, at(35))
+        },
+        |operation| operation.record(Event::Expired { webhook: 0 }, at(60)),
+    ];
+    for (end, own) in ends.into_iter().zip([1, 1, 1, 0]) {
+        let (mut operation, _) = in_progress_three_times();
+        let rows = rows_of(end(&mut operation));
+        let (run, others) = rows.split_first().unwrap();
+        assert_eq!((run.number, run.count), (2, 3));
+        assert_eq!(run.exchange.ended_at, at(3));
+        let others: Vec<_> = others.iter().map(|row| (row.number, row.count)).collect();
+        assert_eq!(others, vec![(5, 1); own]);
+        let mut ledger = rows.clone();
+        bring_up_to_date(&mut ledger, &operation.webhooks);
+        assert_eq!(ledger, rows, "there is nothing to add");
+    }
 }
 
 #[test]
@@ -285,10 +342,9 @@ fn an_attempt_that_is_not_reported_in_time_is_unknown_and_made_again() {
     send(&mut operation, at(0));
     assert_eq!(operation.next(at(29)), Step::SleepUntil(at(30)));
     assert_eq!(operation.next(at(30)), Step::Lost { webhook: 0 });
-    let Recorded::Changed(Some(row)) = operation.record(Event::Lost { webhook: 0 }, at(30)) else {
-        panic!("no row");
-    };
-    assert_eq!((row.number, row.result), (1, AttemptResult::Unknown));
+    let rows = rows_of(operation.record(Event::Lost { webhook: 0 }, at(30)));
+    let rows: Vec<_> = rows.iter().map(|row| (row.number, row.result)).collect();
+    assert_eq!(rows, [(1, AttemptResult::Unknown)]);
     assert_eq!(send(&mut operation, at(30)).number, 2, "at once");
 }
 
@@ -379,10 +435,9 @@ fn a_retry_that_is_put_off_is_made_later_and_a_poll_is_not_put_off() {
         if let Event::Reported { not_before, .. } = &mut event {
             *not_before = Some(at(7));
         }
-        let Recorded::Changed(Some(row)) = operation.record(event, at(0)) else {
-            panic!("no row");
-        };
-        assert_eq!(row.next_attempt_at, Some(at(seconds)));
+        let rows = rows_of(operation.record(event, at(0)));
+        let due: Vec<_> = rows.iter().map(|row| row.next_attempt_at).collect();
+        assert_eq!(due, [Some(at(seconds))]);
         assert_eq!(operation.next(at(0)), Step::SleepUntil(at(seconds)));
     }
 }

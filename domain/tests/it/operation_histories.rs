@@ -9,12 +9,12 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use binnacle_domain::operation::{
-    Attempt, AttemptResult, Event, Operation, Outcome, Phase, Recorded, Step, Verdict,
-    WebhookState, WebhookStatus,
+    Attempt, AttemptKind, AttemptResult, Event, Operation, Outcome, Phase, Recorded, Step, Verdict,
+    WebhookState, WebhookStatus, bring_up_to_date,
 };
 use chrono::TimeDelta;
 
-use crate::operation::{at, operation, report, webhook};
+use crate::operation::{at, exchange, operation, report, webhook};
 
 /// How long an attempt may be under way before it counts as lost.
 const LOST_AFTER: i64 = 1;
@@ -177,11 +177,11 @@ fn fold(operation: &Operation) -> Outcome {
 /// The operation after `event`, having checked what the event changed.
 fn happened(before: &Operation, event: &Event, now: i64) -> Operation {
     let mut after = before.clone();
-    let Recorded::Changed(row) = after.record(event.clone(), at(now)) else {
+    let Recorded::Changed { ended, rows } = after.record(event.clone(), at(now)) else {
         panic!("{event:?} is not stale in {before:?}");
     };
-    let rows: Vec<Attempt> = row.into_iter().collect();
-    changes_are_right(before, &after, &rows);
+    let has_ended = changes_are_right(before, &after, &rows);
+    assert_eq!(u32::from(ended.is_some()), has_ended);
     let mut again = after.clone();
     assert_eq!(
         again.record(event.clone(), at(now)),
@@ -195,8 +195,15 @@ fn happened(before: &Operation, event: &Event, now: i64) -> Operation {
 fn taken_over(before: &Operation, now: i64) -> Operation {
     let mut after = before.clone();
     let rows = after.take_over(at(now));
-    assert!(rows.iter().all(|row| row.result == AttemptResult::Unknown));
-    changes_are_right(before, &after, &rows);
+    let of_runs = rows
+        .iter()
+        .filter(|row| row.result == AttemptResult::InProgress);
+    let unknown = rows
+        .iter()
+        .filter(|row| row.result == AttemptResult::Unknown);
+    assert_eq!(of_runs.count() + unknown.clone().count(), rows.len());
+    let has_ended = changes_are_right(before, &after, &rows);
+    assert_eq!(unknown.count(), has_ended as usize);
     after
 }
 
@@ -204,9 +211,21 @@ fn is_sent(status: &WebhookStatus) -> bool {
     matches!(status.state, WebhookState::Sent { .. })
 }
 
-fn changes_are_right(before: &Operation, after: &Operation, rows: &[Attempt]) {
+/// The attempts that have ended.
+fn ended(status: &WebhookStatus) -> u32 {
+    status.attempts() - u32::from(is_sent(status))
+}
+
+/// Those that stored rows of the ledger stand for.
+fn written(status: &WebhookStatus) -> u32 {
+    status.run.map_or(ended(status), |run| run.first)
+}
+
+/// How many attempts have ended.
+fn changes_are_right(before: &Operation, after: &Operation, rows: &[Attempt]) -> u32 {
     assert_eq!((before.version, before.epoch), (after.version, after.epoch));
     let mut explained = 0;
+    let mut has_ended = 0;
     for (old, new) in before.webhooks.iter().zip(&after.webhooks) {
         assert!(
             old.deadline.is_none() || old.deadline == new.deadline,
@@ -220,25 +239,50 @@ fn changes_are_right(before: &Operation, after: &Operation, rows: &[Attempt]) {
             assert_eq!(old, new, "what has settled stays so");
         }
         let started = new.attempts() - old.attempts();
-        let ended = u32::from(is_sent(old)) + started - u32::from(is_sent(new));
-        assert!(started <= 1 && ended <= 1);
-        let mut own = rows.iter().filter(|row| row.webhook_id == new.webhook_id);
-        assert_eq!(
-            own.clone().count(),
-            ended as usize,
-            "an attempt that ends has a row"
-        );
-        if let Some(row) = own.next() {
-            let continues = old.run.is_some_and(|run| run.first == row.number) && row.count > 1;
-            assert_eq!(row.number + row.count - 1, new.attempts(), "no gap");
-            assert!(
-                continues || row.count == 1,
-                "no row stands for what others stand for"
-            );
+        let ends = ended(new) - ended(old);
+        assert!(started <= 1 && ends <= 1);
+        has_ended += ends;
+        let mut last = written(old);
+        for row in rows.iter().filter(|row| row.webhook_id == new.webhook_id) {
+            if row.count > 1 {
+                let run = old.run.map(|run| run.first);
+                assert_eq!(run, Some(row.number), "the row of the run that is over");
+            } else {
+                assert_eq!(row.number, last + 1, "no gap");
+            }
+            last = row.number + row.count - 1;
+            explained += 1;
         }
-        explained += ended as usize;
+        assert_eq!(last, written(new), "what has ended has a row");
+        assert_eq!(last_in_ledger(new), ended(new));
     }
     assert_eq!(rows.len(), explained);
+    has_ended
+}
+
+/// The last attempt that a reader of the ledger finds.
+fn last_in_ledger(status: &WebhookStatus) -> u32 {
+    let Some(run) = status.run else {
+        return written(status);
+    };
+    let mut ledger = [Attempt {
+        webhook_id: status.webhook_id,
+        number: run.first,
+        count: 1,
+        kind: AttemptKind::Poll,
+        result: AttemptResult::InProgress,
+        exchange: exchange(),
+        error: String::new(),
+        next_attempt_at: None,
+    }];
+    bring_up_to_date(&mut ledger, std::slice::from_ref(status));
+    let [row] = ledger;
+    if let WebhookState::Waiting { from } = status.state
+        && row.count > 1
+    {
+        assert_eq!(row.next_attempt_at, Some(from));
+    }
+    row.number + row.count - 1
 }
 
 /// Reports about other attempts, losses of what is not under way, and everything after the end.

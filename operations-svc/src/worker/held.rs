@@ -121,13 +121,13 @@ impl Held {
 
     /// Folds in what is to be saved.
     pub(super) fn record(&mut self, event: Event, now: Time, metrics: &Metrics) -> bool {
-        let Recorded::Changed(row) = self.operation.record(event, now) else {
+        let Recorded::Changed { ended, rows } = self.operation.record(event, now) else {
             return false;
         };
-        if let Some(row) = &row {
-            metrics.attempt(row.result);
+        if let Some(result) = ended {
+            metrics.attempt(result);
         }
-        self.rows.extend(row);
+        self.rows.extend(rows);
         self.changed = true;
         true
     }

@@ -132,8 +132,12 @@ fn webhook_status() -> impl Strategy<Value = WebhookStatus> {
         time().prop_map(|until| WebhookState::Sent { until }),
         outcome().prop_map(WebhookState::Settled),
     ];
-    let run = of((1..u32::MAX, any::<u64>()))
-        .prop_map(|run| run.map(|(first, fingerprint)| Run { first, fingerprint }));
+    let run = (1..u32::MAX, any::<u64>(), of(time()));
+    let run = of(run.prop_map(|(first, fingerprint, ended_at)| Run {
+        first,
+        fingerprint,
+        ended_at,
+    }));
     let counts = (any::<u32>(), any::<u32>());
     (
         id(),

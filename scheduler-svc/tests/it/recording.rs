@@ -27,6 +27,7 @@ crate::on_both![
     repeats_of_a_report_and_of_a_done_are_recognised,
     late_messages_change_nothing,
     the_ledger_keeps_every_attempt_and_counts_runs,
+    the_ledger_shows_how_far_a_run_has_come_whose_row_is_not_written_again,
     a_thousand_operations_take_few_commits,
 ];
 
@@ -369,6 +370,24 @@ async fn the_ledger_keeps_every_attempt_and_counts_runs(db: Db) {
         .await;
     worker.done(&id, 1).await;
     assert_eq!(scheduler.attempts(&id).await.len(), 3);
+}
+
+async fn the_ledger_shows_how_far_a_run_has_come_whose_row_is_not_written_again(db: Db) {
+    let scheduler = db.start().await;
+    let mut worker = scheduler.worker(10).await;
+    let id = scheduler.record(spec()).await;
+    let grant = worker.grant().await;
+    let mut report = progress(&grant);
+    report.attempts = vec![attempt(1, 1, "one"), attempt(2, 1, "two")];
+    let run = attempt(2, 4, "two");
+    let status = &mut report.webhooks[0];
+    (status.calls, status.polls) = (1, 4);
+    status.next_attempt_time = run.next_attempt_time;
+    status.run_first_number = 2;
+    status.run_end_time = run.end_time;
+    assert!(worker.report(report).await.ok);
+    let ledger = scheduler.attempts(&id).await;
+    assert_eq!(ledger, [attempt(1, 1, "one"), run]);
 }
 
 async fn a_thousand_operations_take_few_commits(db: Db) {
