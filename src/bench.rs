@@ -154,7 +154,13 @@ async fn open(
         return Server::named(url.clone()).await;
     }
     progress.begin("PostgreSQL: starting a temporary server");
-    Server::temporary(directory).await
+    let server = Server::temporary(directory).await?;
+    if !args.quick {
+        progress
+            .begin("PostgreSQL: stocking its log, so that it is like one that has been running");
+        server.warm_up().await?;
+    }
+    Ok(server)
 }
 
 async fn round(bench: &Bench<'_>, number: u32, workloads: &[Workload]) -> anyhow::Result<()> {

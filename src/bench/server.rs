@@ -23,6 +23,11 @@ use super::process::{Process, Program};
 /// How long a server may take to start or to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 const ASK_AGAIN: Duration = Duration::from_millis(50);
+/// How many segments of 16 MiB the log of a server of our own has in stock.
+///
+/// A server that has just been made fills each new segment with zeroes and syncs it, while whoever commits waits;
+/// one that has been running takes an old one. What is measured is one that has been running.
+const LOG_SEGMENTS: u32 = 128;
 /// What was asked for when we were interrupted may take so long to happen.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
 /// As PostgreSQL is delivered, but for its size, and with what counts statements.
@@ -141,6 +146,27 @@ impl Server {
         let server = Self::new(url.parse().context("not a URL")?, Some(own));
         server.wait(&log).await?;
         Ok(server)
+    }
+
+    /// Has a server of our own stock its log, as one does that has been running.
+    pub(super) async fn warm_up(&self) -> anyhow::Result<()> {
+        if self.own.is_none() {
+            return Ok(());
+        }
+        let fill = format!(
+            "DO $$ BEGIN FOR n IN 1..{LOG_SEGMENTS} LOOP \
+             PERFORM pg_logical_emit_message(false, 'binnacle', ''); \
+             PERFORM pg_switch_wal(); \
+             END LOOP; END $$"
+        );
+        let mut connection = self.connect().await?;
+        for statement in [fill.as_str(), "CHECKPOINT"] {
+            sqlx::query(AssertSqlSafe(statement))
+                .execute(&mut connection)
+                .await
+                .context("cannot stock the log of PostgreSQL")?;
+        }
+        Ok(())
     }
 
     fn new(url: Url, own: Option<Own>) -> Self {

@@ -44,6 +44,7 @@ pub(super) struct Counters {
     pub(super) transactions: Option<u64>,
     pub(super) writes: Option<u64>,
     pub(super) statements: Option<u64>,
+    /// Of the scheduler's operations and ledger.
     pub(super) updates: Option<u64>,
     wal: Option<u64>,
     bytes: u64,
@@ -64,6 +65,7 @@ pub(super) struct Costs {
     /// All transactions, those that only read among them.
     pub(super) transactions: Option<f64>,
     pub(super) statements: Option<f64>,
+    /// Of the scheduler's operations and ledger.
     pub(super) row_updates: Option<f64>,
     pub(super) wal_bytes: Option<f64>,
     pub(super) database_bytes: f64,
@@ -142,7 +144,8 @@ async fn counters(
         pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS writes, \
         (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint AS wal, \
         pg_database_size(current_database()) AS bytes, \
-        (SELECT sum(n_tup_upd)::bigint FROM pg_stat_user_tables) AS updates";
+        (SELECT sum(n_tup_upd)::bigint FROM pg_stat_user_tables \
+         WHERE relname IN ('operation', 'attempt')) AS updates";
     const STATEMENTS: &str = "SELECT sum(calls)::bigint FROM pg_stat_statements \
         WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) \
         AND query NOT LIKE '%pg_stat%'";
