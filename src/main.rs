@@ -20,7 +20,7 @@ use cli::{Cli, Command, OperationsArgs};
 
 /// Messages are made on one thread and freed on another all the time, which the system's allocator is slow at.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// The exit status for a command line or configuration that cannot be followed, as clap has it.
 const USAGE: u8 = 2;
