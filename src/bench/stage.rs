@@ -144,6 +144,16 @@ impl Plan<'_> {
 }
 
 impl Stage {
+    /// Has the disk take what was written so far. The system would write what a row has left half a minute later,
+    /// all at once, into another row, and whoever commits then would wait for it: some 100 ms on PostgreSQL.
+    pub(super) async fn settle(&self) -> anyhow::Result<()> {
+        let directory = std::fs::File::open(self.directory.path());
+        let directory = directory.context("cannot open a temporary directory")?;
+        tokio::task::spawn_blocking(move || rustix::fs::syncfs(&directory))
+            .await?
+            .context("the disk does not take what was written")
+    }
+
     /// Starts the mesh so that it makes its tables, fills them while it is away, and starts it
     /// again.
     pub(super) async fn set_up(site: &Site, plan: &Plan<'_>) -> anyhow::Result<Self> {

@@ -72,6 +72,7 @@ impl Bench<'_> {
         job: Job,
     ) -> anyhow::Result<Figures> {
         let name = format!("{workload:?} on {}, {label}", stage.backend.name());
+        stage.settle().await?;
         let figures = measure::run(stage, job, (&name, self.progress)).await?;
         let row = Row {
             workload,
