@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{WebhookState, WebhookStatus};
+use super::{Run, WebhookState, WebhookStatus};
 use crate::Time;
 
 /// The most bytes that a ledger row keeps of a request line, an answer or a reason.
@@ -52,6 +52,19 @@ pub struct Exchange {
     pub response: String,
 }
 
+impl Exchange {
+    /// One of which nobody knows more than that it was over at a time.
+    pub(super) fn unknown(at: Time) -> Self {
+        Self {
+            started_at: at,
+            ended_at: at,
+            status_code: None,
+            request: String::new(),
+            response: String::new(),
+        }
+    }
+}
+
 /// A row of the ledger: one attempt, or a run of polls with the same in-progress answer.
 ///
 /// While a run goes on, its row stays as its first attempt made it, and what the run has come to stands in the
@@ -77,13 +90,29 @@ pub struct Attempt {
 }
 
 /// Tells equal in-progress answers from others (FNV-1a, stable across versions since it is stored).
-pub(super) fn fingerprint(exchange: &Exchange) -> u64 {
+fn fingerprint(exchange: &Exchange) -> u64 {
     let code = exchange.status_code.unwrap_or_default().to_be_bytes();
     code.iter()
         .chain(exchange.response.as_bytes())
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
         })
+}
+
+/// The run that an attempt still in progress belongs to: the one before it, or its own.
+pub(super) fn run_with(before: Option<Run>, attempt: u32, exchange: &Exchange) -> Run {
+    let fingerprint = fingerprint(exchange);
+    match before {
+        Some(run) if run.fingerprint == fingerprint => Run {
+            ended_at: Some(exchange.ended_at),
+            ..run
+        },
+        _ => Run {
+            first: attempt,
+            fingerprint,
+            ended_at: None,
+        },
+    }
 }
 
 /// What a run of several attempts has come to: the texts of its row are left out.
@@ -103,13 +132,7 @@ pub(super) fn run_so_far(status: &WebhookStatus) -> Option<Attempt> {
         count: last - run.first + 1,
         kind: AttemptKind::Poll,
         result: AttemptResult::InProgress,
-        exchange: Exchange {
-            started_at: ended_at,
-            ended_at,
-            status_code: None,
-            request: String::new(),
-            response: String::new(),
-        },
+        exchange: Exchange::unknown(ended_at),
         error: String::new(),
         next_attempt_at,
     })

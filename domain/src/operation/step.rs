@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 
 use super::{
-    Attempt, AttemptResult, Exchange, Operation, Outcome, Phase, Run, WebhookState, WebhookStatus,
-    attempt::{fingerprint, row, run_so_far},
+    Attempt, AttemptResult, Exchange, Operation, Outcome, Phase, WebhookState, WebhookStatus,
+    attempt::{row, run_so_far, run_with},
 };
 use crate::{Time, retry};
 
@@ -290,16 +290,9 @@ impl Operation {
         let run = run_so_far(status);
         status.state = WebhookState::Waiting { from: now };
         status.run = None;
-        let exchange = Exchange {
-            started_at: now,
-            ended_at: now,
-            status_code: None,
-            request: String::new(),
-            response: String::new(),
-        };
         let result = AttemptResult::Unknown;
-        let row = row(status, result, exchange, String::new());
-        ended(result, run, Some(row))
+        let row = row(status, result, Exchange::unknown(now), String::new());
+        changed(Some(result), run, Some(row))
     }
 
     fn expired(&mut self, index: usize, now: Time) -> Recorded {
@@ -317,10 +310,7 @@ impl Operation {
             error: retry::TIMEOUT_REACHED.to_owned(),
             detail: status.last_error.clone(),
         });
-        Recorded::Changed {
-            ended: None,
-            rows: run.into_iter().collect(),
-        }
+        changed(None, run, None)
     }
 
     fn reported(&mut self, report: Report, not_before: Option<Time>, now: Time) -> Recorded {
@@ -362,7 +352,7 @@ impl Operation {
             Verdict::Succeeded => (settled, AttemptResult::Succeeded, String::new()),
             Verdict::Accepted { poll_url } => {
                 let first = row_of_acceptance(status, poll_url, exchange, now, polled);
-                return ended(AttemptResult::Accepted, so_far, Some(first));
+                return changed(Some(AttemptResult::Accepted), so_far, Some(first));
             }
             Verdict::InProgress => (again, AttemptResult::InProgress, String::new()),
             Verdict::Failed { reason } => (failed(&reason), AttemptResult::Failed, reason),
@@ -376,33 +366,17 @@ impl Operation {
             let run = run_with(run, attempt, &exchange);
             status.run = Some(run);
             if run.first < attempt {
-                return ended(result, None, None);
+                return changed(Some(result), None, None);
             }
         }
         let row = row(status, result, exchange, error);
-        ended(result, so_far, Some(row))
+        changed(Some(result), so_far, Some(row))
     }
 }
 
-/// The run that an attempt still in progress belongs to: the one before it, or its own.
-fn run_with(before: Option<Run>, attempt: u32, exchange: &Exchange) -> Run {
-    let fingerprint = fingerprint(exchange);
-    match before {
-        Some(run) if run.fingerprint == fingerprint => Run {
-            ended_at: Some(exchange.ended_at),
-            ..run
-        },
-        _ => Run {
-            first: attempt,
-            fingerprint,
-            ended_at: None,
-        },
-    }
-}
-
-fn ended(result: AttemptResult, run: Option<Attempt>, row: Option<Attempt>) -> Recorded {
+fn changed(ended: Option<AttemptResult>, run: Option<Attempt>, row: Option<Attempt>) -> Recorded {
     Recorded::Changed {
-        ended: Some(result),
+        ended,
         rows: run.into_iter().chain(row).collect(),
     }
 }
