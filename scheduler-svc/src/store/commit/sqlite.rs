@@ -11,7 +11,7 @@ use super::{
 use crate::store::{
     Error,
     sql::{Column, Value},
-    statement::{Statement, row},
+    statement::{self, Statement, row},
     stored::{kind_name, result_name},
 };
 
@@ -159,13 +159,16 @@ fn write_ends(
     if ends.is_empty() {
         return Ok(());
     }
-    let mut statement = connection.prepare_cached(row::END)?;
+    let mut insert = connection.prepare_cached(row::END)?;
+    let mut finished = connection.prepare_cached(statement::FINISHED.sqlite)?;
     let mut close = connection.prepare_cached(row::CLOSE)?;
     for end in ends {
-        let given = params![end.id, end.epoch, end.outcome, end.is_closing, now];
-        let version = statement.query_row(given, |row| row.get(0)).optional()?;
+        let hits = insert.execute(params![end.id, end.epoch, end.outcome, end.is_closing, now])?;
         close.execute((end.id,))?;
-        written.extend(version.map(|version| (Kind::Ended, end.id, version)));
+        if hits > 0 {
+            let version = finished.query_row((end.id,), |row| row.get("version"))?;
+            written.push((Kind::Ended, end.id, version));
+        }
     }
     Ok(())
 }

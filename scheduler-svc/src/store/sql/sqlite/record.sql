@@ -1,4 +1,5 @@
-INSERT INTO operation (
+-- As a failure ends the whole transaction, pages are not copied to a journal of this statement first.
+INSERT OR ROLLBACK INTO operation (
     id, tenant, resource_type, resource_id, destination, spec, webhooks, version, epoch, holder, orphaned,
     due_at, recorded_at, updated_at
 )
