@@ -110,6 +110,30 @@ async fn on_sqlite_no_statement_reads_a_whole_table() {
     check_sqlite(pool).await;
 }
 
+#[tokio::test]
+async fn on_sqlite_what_every_operation_passes_fills_no_table_of_its_own() {
+    let scratch: Scratch = scratch();
+    let database = open(DatabaseUrl::Sqlite(scratch.path().to_owned())).await;
+    let pool = database.sqlite().unwrap();
+    let passed = ["save", "attempt", "end", "finished", "close", "record"];
+    let mut seen = 0;
+    for (name, sql) in statement::sqlite() {
+        if !passed.contains(&name) {
+            continue;
+        }
+        let explain = AssertSqlSafe(format!("EXPLAIN {sql}"));
+        let steps = sqlx::raw_sql(explain).fetch_all(pool).await.unwrap();
+        let opcodes = steps.iter().map(|step| step.get::<String, _>("opcode"));
+        assert!(
+            opcodes.clone().all(|opcode| opcode != "OpenEphemeral"),
+            "{name}: {:?}",
+            opcodes.collect::<Vec<_>>()
+        );
+        seen += 1;
+    }
+    assert_eq!(seen, passed.len());
+}
+
 async fn postgres_plan(pool: &PgPool, sql: &str) -> Vec<String> {
     let count = (1..=40)
         .rev()
