@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -41,18 +42,25 @@ pub(super) struct Place<'a> {
     pub(super) database: Option<&'a Url>,
 }
 
+/// The roles that can have a process of their own.
+const ROLES: usize = 4;
+/// How many worker threads a process has, as tokio reads it; else one for each processor.
+const THREADS: &str = "TOKIO_WORKER_THREADS";
+
 impl Cluster {
     /// All roles in one process.
     pub(super) async fn all_in_one(place: &Place<'_>) -> anyhow::Result<Self> {
         let flags = ["gateway", "director", "scheduler", "executor", "operations"]
             .map(|name| (format!("--{name}-addr"), FREE.to_owned()));
-        let member = Member::start(place, "up", place.directory, &flags).await?;
+        let command = command(place, "up", place.directory)?;
+        let member = Member::start("up", command, place.directory, &flags).await?;
         Ok(Self {
             members: vec![member],
         })
     }
 
-    /// Every role as `replicas` processes of its own.
+    /// Every role as `replicas` processes of its own, among which the processors are divided: with a thread for each
+    /// processor in every one of them, they would take them from one another.
     pub(super) async fn replicated(place: &Place<'_>, replicas: usize) -> anyhow::Result<Self> {
         let mut cluster = Self {
             members: Vec::new(),
@@ -81,10 +89,14 @@ impl Cluster {
         replicas: usize,
         flags: &[(String, String)],
     ) -> anyhow::Result<()> {
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = (processors / (ROLES * replicas)).max(1);
         for number in 0..replicas {
             let directory = place.directory.join(format!("{role}-{number}"));
-            self.members
-                .push(Member::start(place, role, &directory, flags).await?);
+            let mut command = command(place, role, &directory)?;
+            command.env(THREADS, threads.to_string());
+            let member = Member::start(role, command, &directory, flags).await?;
+            self.members.push(member);
         }
         Ok(())
     }
@@ -123,8 +135,8 @@ impl Cluster {
 
 impl Member {
     async fn start(
-        place: &Place<'_>,
         role: &'static str,
+        mut command: Command,
         directory: &Path,
         flags: &[(String, String)],
     ) -> anyhow::Result<Self> {
@@ -132,7 +144,6 @@ impl Member {
             .with_context(|| format!("cannot make {}", directory.display()))?;
         let ready = directory.join("ready.json");
         let log = directory.join("log");
-        let mut command = command(place, role, directory)?;
         command.args(flags.iter().flat_map(|(flag, value)| [flag, value]));
         command.arg("--ready-file").arg(&ready);
         // What an earlier process announced is no longer true.
