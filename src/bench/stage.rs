@@ -17,7 +17,7 @@ use super::server::{Database, Server};
 use super::usage::Meter;
 
 /// Addresses of the external system that each stage has.
-pub(super) const SYSTEMS: usize = 10;
+pub(super) const SYSTEMS: usize = 14;
 /// The tenant of requests that name none.
 const TENANT: Uuid = uuid::uuid!("3e64ebae-38b5-46a0-b1ed-9ccee153a0ae");
 
