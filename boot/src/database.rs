@@ -112,7 +112,7 @@ impl Database {
                 .await
                 .map(drop),
             // The pool looks at a connection, or makes one, before it gives one out.
-            Self::Postgres(pool) => pool.acquire().await.map(drop),
+            Self::Postgres(pool) => Box::pin(pool.acquire()).await.map(drop),
         }
     }
 

@@ -184,7 +184,7 @@ fn cause(error: &Error) -> String {
 /// Begins a transaction that a caller who goes away cannot leave half begun.
 pub async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     let pool = pool.clone();
-    super::uncancelled(async move { pool.begin().await }).await
+    super::uncancelled(async move { Box::pin(pool.begin()).await }).await
 }
 
 /// Whether the database gave up this transaction in favour of another: a deadlock or a
@@ -219,7 +219,7 @@ impl Kept {
             self.replanning.look(&mut connection).await?;
             return Ok(connection);
         }
-        let mut connection = pool.acquire().await?;
+        let mut connection = Box::pin(pool.acquire()).await?;
         // Nobody else is to have its settings.
         connection.close_on_drop();
         sqlx::raw_sql(self.settings)

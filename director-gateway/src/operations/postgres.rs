@@ -51,7 +51,7 @@ pub(super) async fn accept_waiting(pool: &PgPool, item: &Accepted) -> Result<boo
         accepts: vec![item],
         finalizations: Vec::new(),
     };
-    let mut connection = pool.acquire().await?;
+    let mut connection = Box::pin(pool.acquire()).await?;
     let done = write(&mut connection, &batch, true).await?;
     Ok(!done.is_empty())
 }

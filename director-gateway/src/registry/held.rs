@@ -80,7 +80,7 @@ impl Held {
             }
             Database::Sqlite(sqlite) => sqlite.read.acquire().await.map(Connection::Sqlite),
             Database::Postgres(pool) => {
-                let mut connection = pool.acquire().await?;
+                let mut connection = Box::pin(pool.acquire()).await?;
                 connection.close_on_drop();
                 let settings = if self.writes { PLAN } else { PLAN_ONCE };
                 sqlx::raw_sql(settings).execute(&mut *connection).await?;

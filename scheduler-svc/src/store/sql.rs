@@ -106,7 +106,7 @@ pub(super) async fn read<T: Row>(
             query.fetch_all(&sqlite.read).await
         }
         Database::Postgres(pool) => {
-            let mut connection = pool.acquire().await?;
+            let mut connection = Box::pin(pool.acquire()).await?;
             run_postgres(&mut connection, statement.postgres, &[], values).await
         }
     }
