@@ -219,6 +219,7 @@ impl Kept {
             self.replanning.look(&mut connection).await?;
             return Ok(connection);
         }
+        // Boxed: it is 14 KB, and whoever awaits this would be as large and moved from layer to layer.
         let mut connection = Box::pin(pool.acquire()).await?;
         // Nobody else is to have its settings.
         connection.close_on_drop();

@@ -51,6 +51,7 @@ pub(super) async fn accept_waiting(pool: &PgPool, item: &Accepted) -> Result<boo
         accepts: vec![item],
         finalizations: Vec::new(),
     };
+    // Boxed: it is 14 KB, and whoever awaits this would be as large and moved from layer to layer.
     let mut connection = Box::pin(pool.acquire()).await?;
     let done = write(&mut connection, &batch, true).await?;
     Ok(!done.is_empty())

@@ -80,6 +80,7 @@ impl Held {
             }
             Database::Sqlite(sqlite) => sqlite.read.acquire().await.map(Connection::Sqlite),
             Database::Postgres(pool) => {
+                // Boxed: it is 14 KB, and whoever awaits this would be as large and moved from layer to layer.
                 let mut connection = Box::pin(pool.acquire()).await?;
                 connection.close_on_drop();
                 let settings = if self.writes { PLAN } else { PLAN_ONCE };

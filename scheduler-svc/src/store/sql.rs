@@ -106,6 +106,7 @@ pub(super) async fn read<T: Row>(
             query.fetch_all(&sqlite.read).await
         }
         Database::Postgres(pool) => {
+            // Boxed: it is 14 KB, and whoever awaits this would be as large and moved from layer to layer.
             let mut connection = Box::pin(pool.acquire()).await?;
             run_postgres(&mut connection, statement.postgres, &[], values).await
         }

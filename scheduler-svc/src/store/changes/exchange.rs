@@ -45,7 +45,7 @@ impl<'a> Exchange<'a> {
     }
 
     pub(super) async fn run(mut self) -> Result<(), sqlx::Error> {
-        let mut listener = Box::pin(PgListener::connect_with(self.pool)).await?;
+        let mut listener = PgListener::connect_with(self.pool).await?;
         listener.listen(CHANNEL).await?;
         let mut heard = pin!(listener.into_stream());
         let mut ask = tokio::time::interval(ASK);
