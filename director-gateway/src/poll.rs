@@ -1,6 +1,6 @@
 //! What somebody who polls is told.
 //!
-//! A resource's poll URL is answered from its row, and from its last receipt once the row is gone.
+//! A resource's poll URL is answered from its row, and from the receipt of its deletion once the row is gone.
 //! An operation is looked for where it can be known, in the order of truth: the receipts, the
 //! scheduler, the outbox. An accepted operation is always in one of them, so its answer is never
 //! "unknown" and never goes back from an end; the scheduler may be away, and then only says less.
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use binnacle_boot::Shutdown;
 use binnacle_boot::grpc::Channel;
-use binnacle_domain::operation::{OperationType, Outcome};
+use binnacle_domain::operation::OperationType;
 use binnacle_proto::common::v1;
 use binnacle_proto::scheduler::v1::scheduler_service_client::SchedulerServiceClient;
 use binnacle_proto::scheduler::v1::{GetOperationRequest, OperationView, WatchOperationsRequest};
@@ -106,12 +106,8 @@ impl Polls {
         if let Some(Whole { application, .. }) = found.await? {
             return Ok(Some(of_application(application)));
         }
-        let receipt = self.operations.last_receipt(tenant, resource).await?;
-        let is_deleted = |receipt: &operations::Receipt| {
-            receipt.operation_type == operation_type_text(OperationType::Delete)
-                && receipt.outcome == Outcome::Succeeded
-        };
-        Ok(receipt.filter(is_deleted).map(|receipt| LastOperation {
+        let receipt = self.operations.deletion(tenant, resource).await?;
+        Ok(receipt.map(|receipt| LastOperation {
             operation_type: receipt.operation_type,
             resource_id: resource,
             resource_type: APPLICATION,

@@ -71,6 +71,12 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: "",
         postgres: include_str!("../migrations/postgres/0004_write_batch.sql"),
     },
+    Migration {
+        version: 5,
+        name: "receipt",
+        sqlite: include_str!("../migrations/sqlite/0005_receipt.sql"),
+        postgres: include_str!("../migrations/postgres/0005_receipt.sql"),
+    },
 ];
 
 /// The gateway's database. Clones share its connections.
@@ -235,5 +241,70 @@ where
             transaction.rollback().await?;
             Err(error)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use binnacle_test_support::{Postgres, scratch};
+
+    use super::*;
+    use crate::operations::Operations;
+
+    /// A receipt, as version 4 of the schema has it.
+    const BEFORE: &str = "INSERT INTO receipt (operation_id, tenant_id, resource_type, resource_id, operation_type, \
+         succeeded, error, detail, finalized_at) SELECT $1, $2, 'application', $3, $4, TRUE, '', '', $5";
+
+    async fn check(url: DatabaseUrl) {
+        let options = database::Options::default();
+        let database = Database::open(&url, SCHEMA, options).await.unwrap();
+        let (before, _) = MIGRATIONS.split_at(4);
+        database.migrate(SCHEMA, before).await.unwrap();
+        let (tenant, deleted, updated) =
+            (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
+        for (resource, operation_type) in [(deleted, "Delete"), (updated, "Update")] {
+            macro_rules! insert {
+                ($on:expr) => {
+                    sqlx::query(BEFORE)
+                        .bind(resource)
+                        .bind(tenant)
+                        .bind(resource)
+                        .bind(operation_type)
+                        .bind(binnacle_boot::clock::now())
+                        .execute($on)
+                        .await
+                        .map(drop)
+                };
+            }
+            let inserted = match &database {
+                Database::Sqlite(sqlite) => insert!(&sqlite.write),
+                Database::Postgres(pool) => insert!(pool),
+            };
+            inserted.unwrap();
+        }
+        database.close().await;
+        drop(database);
+
+        let shutdown = Shutdown::new();
+        let registry = Registry::open(&url, options, &shutdown).await.unwrap();
+        let (operations, _queue) = Operations::start(registry.database().clone(), &shutdown);
+        for id in [deleted, updated] {
+            let receipt = operations.receipt(id).await.unwrap().unwrap();
+            assert_eq!((receipt.operation.0, receipt.resource), (id, id));
+        }
+        let deletion = operations.deletion(tenant, deleted).await.unwrap();
+        assert_eq!(deletion.map(|receipt| receipt.operation.0), Some(deleted));
+        assert_eq!(operations.deletion(tenant, updated).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn on_sqlite_the_receipts_of_an_earlier_version_are_kept() {
+        let scratch = scratch();
+        check(DatabaseUrl::Sqlite(scratch.path().to_owned())).await;
+    }
+
+    #[tokio::test]
+    async fn on_postgres_the_receipts_of_an_earlier_version_are_kept() {
+        check(Postgres::shared().create_database().parse().unwrap()).await;
     }
 }

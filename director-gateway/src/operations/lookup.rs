@@ -26,6 +26,11 @@ pub struct Receipt {
     pub finalized_at: DateTime<Utc>,
 }
 
+/// A resource that is gone does not come back, so that at most one receipt says how it went.
+pub(super) const DELETION: &str = "SELECT operation_id, tenant_id, resource_id, operation_type, succeeded, error, \
+     detail, finalized_at FROM receipt \
+     WHERE resource_id = $1 AND tenant_id = $2 AND succeeded AND operation_type = 'Delete'";
+
 #[derive(sqlx::FromRow)]
 struct ReceiptRow {
     operation_id: Uuid,
@@ -80,24 +85,18 @@ impl Operations {
         Ok(row.map(Into::into))
     }
 
-    /// The last receipt of a resource in a tenant.
-    pub async fn last_receipt(
-        &self,
-        tenant: Uuid,
-        resource: Uuid,
-    ) -> Result<Option<Receipt>, Error> {
-        const SELECT: &str = "SELECT operation_id, tenant_id, resource_id, operation_type, succeeded, error, detail, \
-             finalized_at FROM receipt WHERE resource_id = $1 AND tenant_id = $2 ORDER BY seq DESC LIMIT 1";
+    /// The receipt of a resource's deletion, if it was deleted in this tenant by an operation.
+    pub async fn deletion(&self, tenant: Uuid, resource: Uuid) -> Result<Option<Receipt>, Error> {
         let row: Option<ReceiptRow> = match &self.database {
             Database::Sqlite(sqlite) => {
-                sqlx::query_as(SELECT)
+                sqlx::query_as(DELETION)
                     .bind(resource)
                     .bind(tenant)
                     .fetch_optional(&sqlite.read)
                     .await?
             }
             Database::Postgres(pool) => {
-                sqlx::query_as(SELECT)
+                sqlx::query_as(DELETION)
                     .bind(resource)
                     .bind(tenant)
                     .fetch_optional(pool)

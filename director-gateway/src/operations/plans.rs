@@ -8,7 +8,7 @@ use binnacle_test_support::{Postgres, scratch};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _, SqlitePool};
 use uuid::Uuid;
 
-use super::{postgres, sqlite};
+use super::{lookup::DELETION, postgres, sqlite};
 use crate::registry::Registry;
 
 const ROWS: i64 = 20_000;
@@ -34,6 +34,7 @@ async fn check_sqlite(pool: &SqlitePool) {
         sqlite::APPLY,
         sqlite::FORGET,
         sqlite::RECEIPT,
+        DELETION,
     ];
     for statement in statements {
         let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
@@ -122,6 +123,7 @@ async fn check_postgres(connection: &mut PgConnection) {
     let statements = [
         (postgres::CLAIM, "64, 60000000".to_owned()),
         (postgres::RECEIPTS, format!("'{{{}}}'", Uuid::nil())),
+        (DELETION, format!("'{0}', '{0}'", Uuid::nil())),
     ];
     for (sql, arguments) in statements {
         let plan = explain(connection, "", sql, &arguments).await.join("\n");
