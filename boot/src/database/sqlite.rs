@@ -22,8 +22,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a caller waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 const READERS: u32 = 4;
-/// What a connection keeps of the file in memory, in KiB: SQLite's own 2 MiB hold no index of a large table.
-const WRITER_CACHE_KIB: u32 = 64 * 1024;
+/// What a connection keeps of the file in memory, in KiB. SQLite's own 2 MiB hold little of a large table's indexes. But
+/// while it sorts the parts of a page that it split, SQLite gives one of them a number far beyond the end of a file
+/// below 1 GiB, and then looks at the commit through all that it keeps for pages beyond the end.
+const WRITER_CACHE_KIB: u32 = 8 * 1024;
 const READER_CACHE_KIB: u32 = 16 * 1024;
 
 /// An open database file: who writes, one at a time, and those that read.
