@@ -87,6 +87,7 @@ pub(super) async fn copy(
             .writer()
             .execute(insert, &[Bind::Id(first)])
             .await?;
+        connection.writer().empty_log().await?;
         from += CHUNK;
     }
     Ok(())

@@ -249,19 +249,24 @@ impl Writer<'_> {
     /// Leaves the tables as they are after a quiet night.
     pub(super) async fn settle(&mut self) -> anyhow::Result<()> {
         match self {
-            Self::Sqlite(connection) => {
-                // No ANALYZE: nobody else runs it on the files of a data directory either.
-                let settle = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)");
-                settle.execute(&mut **connection).await.map(drop)
-            }
+            // No ANALYZE: nobody else runs it on the files of a data directory either.
+            Self::Sqlite(_) => self.empty_log().await,
             Self::Postgres(connection) => {
                 let analyze = sqlx::query("VACUUM ANALYZE");
                 let analyze = analyze.execute(&mut **connection).await.map(drop);
                 // Not everybody may; the first minute is a little noisier then.
                 let _ = sqlx::query("CHECKPOINT").execute(&mut **connection).await;
-                analyze
+                analyze.context("cannot settle the database")
             }
         }
-        .context("cannot settle the database")
+    }
+
+    /// SQLite's log has begun again, so that it does not grow as large as the file.
+    pub(super) async fn empty_log(&mut self) -> anyhow::Result<()> {
+        let Self::Sqlite(connection) = self else {
+            return Ok(());
+        };
+        let empty = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut **connection);
+        empty.await.map(drop).context("cannot empty the log")
     }
 }
