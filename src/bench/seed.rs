@@ -261,7 +261,7 @@ impl Writer<'_> {
         }
     }
 
-    /// SQLite's log has begun again, so that it does not grow as large as the file.
+    /// Has SQLite's log begin again, which would grow as large as the file. PostgreSQL sees to its own.
     pub(super) async fn empty_log(&mut self) -> anyhow::Result<()> {
         let Self::Sqlite(connection) = self else {
             return Ok(());

@@ -26,7 +26,8 @@ pub struct Receipt {
     pub finalized_at: DateTime<Utc>,
 }
 
-/// A resource that is gone does not come back, so that at most one receipt says how it went.
+/// A resource that is gone does not come back, so at most one receipt tells of its deletion. The conditions are those
+/// of the index `receipt_of_deletion`, word for word; else it would not be used.
 pub(super) const DELETION: &str = "SELECT operation_id, tenant_id, resource_id, operation_type, succeeded, error, \
      detail, finalized_at FROM receipt \
      WHERE resource_id = $1 AND tenant_id = $2 AND succeeded AND operation_type = 'Delete'";
