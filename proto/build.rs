@@ -21,6 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Written as the compiler has it: prost would drop custom options.
     let set = PathBuf::from(env::var("OUT_DIR")?).join("binnacle.bin");
     fs::write(set, compiler.encode_file_descriptor_set())?;
-    tonic_prost_build::configure().compile_fds(compiler.file_descriptor_set())?;
+    tonic_prost_build::configure()
+        .codec_path("binnacle_boot::grpc::Codec")
+        .compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::response::IntoResponse;
-pub use in_process::{Channel, InProcess};
+pub use in_process::{Channel, Codec, InProcess};
 pub use peers::{InvalidPeers, Peers, channel};
 use tokio::net::TcpListener;
 use tonic::body::Body;

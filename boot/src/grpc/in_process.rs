@@ -1,5 +1,7 @@
 //! Calls between the roles of one process: the same services, messages and layers as over the
-//! network, without its sockets and frames.
+//! network, without its sockets and bytes.
+
+mod codec;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,6 +19,8 @@ use tonic::body::Body;
 use tonic::transport;
 use tower::Service;
 
+pub use self::codec::Codec;
+use self::codec::Handover;
 use crate::Shutdown;
 
 /// The gRPC doors that roles of one process serve for one another, by the addresses they are bound
@@ -73,10 +77,11 @@ async fn call(door: Door, request: Request<Body>) -> Response<Body> {
     if shutdown.is_cancelled() {
         return Status::unavailable("the role stops").into_http();
     }
+    let request = request.map(Handover::new);
     // A connection would keep a panic from the caller, too.
     let answer = AssertUnwindSafe(async { router.clone().call(request).await }).catch_unwind();
     match answer.await {
-        Ok(Ok(response)) => response.map(Body::new),
+        Ok(Ok(response)) => response.map(|body| Handover::new(Body::new(body))),
         Ok(Err(never)) => match never {},
         Err(_) => Status::internal("the role failed inside").into_http(),
     }

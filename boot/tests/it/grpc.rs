@@ -1,17 +1,23 @@
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use binnacle_boot::Context;
-use binnacle_boot::grpc::{Api, Channel, InProcess, Peers, channel, serve};
+use binnacle_boot::grpc::{Api, Channel, Codec, InProcess, Peers, channel, serve};
+use futures::future::BoxFuture;
+use prost::Message;
+use prost::bytes::{Buf, BufMut};
+use prost::encoding::{DecodeContext, WireType, skip_field};
 use tokio::net::TcpListener;
 use tokio_stream::StreamExt;
 use tonic::body::Body;
 use tonic::server::NamedService;
+use tonic::server::StreamingService;
 use tonic::transport::server::TcpConnectInfo;
-use tonic::{Code, Status};
+use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -97,7 +103,7 @@ async fn an_unknown_method_is_unimplemented() {
     let path = http::uri::PathAndQuery::from_static("/nobody.v1.Nothing/Do");
     let codec = tonic_prost::ProstCodec::<HealthCheckRequest, HealthCheckRequest>::default();
     let refused = grpc
-        .unary(tonic::Request::new(overall()), path, codec)
+        .unary(Request::new(overall()), path, codec)
         .await
         .unwrap_err();
     assert_eq!(refused.code(), Code::Unimplemented);
@@ -195,7 +201,7 @@ async fn call_doorkeeper(channel: Channel, path: &'static str) -> Status {
     grpc.ready().await.unwrap();
     let path = http::uri::PathAndQuery::from_static(path);
     let codec = tonic_prost::ProstCodec::<HealthCheckRequest, HealthCheckRequest>::default();
-    let asked = grpc.unary(tonic::Request::new(overall()), path, codec);
+    let asked = grpc.unary(Request::new(overall()), path, codec);
     asked.await.unwrap_err()
 }
 
@@ -251,4 +257,116 @@ async fn a_role_that_has_stopped_is_unavailable_to_its_process() {
         client.check(overall()).await.unwrap_err().code(),
         Code::Unavailable
     );
+}
+
+/// A message whose word is lost where it is made bytes.
+#[derive(Clone, Debug, Default)]
+struct Note {
+    word: Arc<str>,
+}
+
+impl Message for Note {
+    fn encode_raw(&self, _: &mut impl BufMut) {}
+
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buffer: &mut impl Buf,
+        context: DecodeContext,
+    ) -> Result<(), prost::DecodeError> {
+        skip_field(wire_type, tag, buffer, context)
+    }
+
+    fn encoded_len(&self) -> usize {
+        0
+    }
+
+    fn clear(&mut self) {}
+}
+
+/// Sends back every note that it gets.
+#[derive(Clone)]
+struct Echo;
+
+impl NamedService for Echo {
+    const NAME: &'static str = "test.Echo";
+}
+
+impl Service<http::Request<Body>> for Echo {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let mut grpc = tonic::server::Grpc::new(Codec::<Note, Note>::default());
+        Box::pin(async move { Ok(grpc.streaming(Self, request).await) })
+    }
+}
+
+impl StreamingService<Note> for Echo {
+    type Response = Note;
+    type ResponseStream = Streaming<Note>;
+    type Future = Ready<Result<Response<Streaming<Note>>, Status>>;
+
+    fn call(&mut self, request: Request<Streaming<Note>>) -> Self::Future {
+        ready(Ok(Response::new(request.into_inner())))
+    }
+}
+
+async fn echo<T: Message + Default + 'static>(
+    channel: Channel,
+    notes: &[Note],
+) -> Result<Vec<T>, Status> {
+    let mut grpc = tonic::client::Grpc::new(channel);
+    grpc.ready().await.unwrap();
+    let path = http::uri::PathAndQuery::from_static("/test.Echo/Echo");
+    let request = Request::new(tokio_stream::iter(notes.to_vec()));
+    let codec = Codec::<Note, T>::default();
+    let answer = grpc.streaming(request, path, codec).await?;
+    answer.into_inner().collect().await
+}
+
+async fn start_echo() -> (SocketAddr, Context) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let context = Context::serving([address]);
+    let serving = context.clone();
+    context.shutdown.spawn(async move {
+        let api = Api::new(&[]).with(Echo);
+        serve(listener, api, &serving).await.unwrap();
+    });
+    (address, context)
+}
+
+#[tokio::test]
+async fn messages_within_a_process_are_handed_over_as_they_are_and_in_order() {
+    let (address, context) = start_echo().await;
+    let notes = ["one", "two", "three"].map(|word| Note { word: word.into() });
+    let handed: Vec<Note> = echo(channel(address, &context.in_process), &notes)
+        .await
+        .unwrap();
+    assert_eq!(handed.len(), notes.len());
+    for (sent, received) in notes.iter().zip(&handed) {
+        assert!(Arc::ptr_eq(&sent.word, &received.word), "{received:?}");
+    }
+    let others = channel(address, &InProcess::default());
+    let sent: Vec<Note> = echo(others, &notes).await.unwrap();
+    let words: Vec<&str> = sent.iter().map(|note| &*note.word).collect();
+    assert_eq!(words, ["", "", ""]);
+}
+
+#[tokio::test]
+async fn a_message_that_is_handed_over_as_another_kind_is_an_error_and_stays_with_its_call() {
+    let (address, context) = start_echo().await;
+    let channel = channel(address, &context.in_process);
+    let notes = [Note { word: "one".into() }];
+    let refused = echo::<HealthCheckRequest>(channel.clone(), &notes).await;
+    assert_eq!(refused.unwrap_err().code(), Code::Internal);
+    let handed: Vec<Note> = echo(channel, &notes).await.unwrap();
+    assert_eq!(&*handed[0].word, "one");
 }
