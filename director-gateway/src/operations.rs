@@ -276,8 +276,8 @@ impl Operations {
             created_at: clock::now(),
         };
         let mut message = binnacle_proto::common::v1::OperationSpec::from(spec);
-        let webhooks = std::mem::take(&mut message.webhooks);
-        let definitions = self.definitions.keep(&webhooks).await?;
+        let mut webhooks = std::mem::take(&mut message.webhooks);
+        let definitions = self.definitions.keep(&mut webhooks).await?;
         let spec = message.encode_to_vec();
         message.webhooks = webhooks;
         Ok(Accepted {

@@ -25,7 +25,7 @@ pub use rendered::{Output, Rendering, Status, Target};
 pub(crate) use rendered::{body, headers};
 
 /// The definition of a webhook as an operation carries it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Webhook {
     pub id: Uuid,
     #[serde(rename = "type")]

@@ -164,8 +164,8 @@ impl Store {
     }
 
     /// What is to be recorded of a new operation, and the operation as it will be. Stores its webhooks' definitions.
-    pub(crate) async fn prepare(&self, spec: Spec) -> Result<(Record, Operation), Error> {
-        let references = self.definitions.keep(&spec.webhooks).await?;
+    pub(crate) async fn prepare(&self, mut spec: Spec) -> Result<(Record, Operation), Error> {
+        let references = self.definitions.keep(&mut spec.webhooks).await?;
         let now = self.now();
         let operation = Operation::new(spec, stored::time(now));
         let spec = &operation.spec;

@@ -2,7 +2,8 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use binnacle_boot::database::Database;
@@ -25,7 +26,14 @@ type Hash = [u8; HASH];
 /// The table of definitions, with those known to be in it.
 pub(super) struct Definitions {
     database: Database,
-    known: Mutex<HashMap<Hash, Arc<v1::Webhook>>>,
+    known: Mutex<Known>,
+}
+
+/// Definitions, which have no id, and their hashes.
+#[derive(Default)]
+struct Known {
+    definitions: HashMap<Hash, Arc<v1::Webhook>>,
+    hashes: HashMap<Arc<v1::Webhook>, Hash>,
 }
 
 impl Definitions {
@@ -36,42 +44,45 @@ impl Definitions {
         }
     }
 
-    fn known(&self, hash: &Hash) -> Option<Arc<v1::Webhook>> {
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(hash)
-            .cloned()
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn remember(&self, hash: Hash, webhook: Arc<v1::Webhook>) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= REMEMBERED {
-            known.clear();
+        let mut known = self.known();
+        if known.definitions.len() >= REMEMBERED {
+            *known = Known::default();
         }
-        known.insert(hash, webhook);
+        known.hashes.insert(Arc::clone(&webhook), hash);
+        known.definitions.insert(hash, webhook);
     }
 
     /// Stores what is new and gives a reference to each, one after the other: its id, and the hash of the rest,
-    /// which is the same for all that were made alike. A definition that no operation comes to use does no harm,
-    /// so this has a commit of its own, once per definition.
-    pub(super) async fn keep(&self, webhooks: &[v1::Webhook]) -> Result<Vec<u8>, Error> {
+    /// which is the same for all that were made alike; the webhooks stay as they are. A definition that no operation
+    /// comes to use does no harm, so this has a commit of its own, once per definition.
+    pub(super) async fn keep(&self, webhooks: &mut [v1::Webhook]) -> Result<Vec<u8>, Error> {
         let mut references = Vec::with_capacity(webhooks.len() * REFERENCE);
         for webhook in webhooks {
-            let mut definition = webhook.clone();
-            let id: Uuid = std::mem::take(&mut definition.id)
-                .parse()
-                .unwrap_or_default();
-            let body = definition.encode_to_vec();
-            let hash: Hash = Sha256::digest(&body).into();
-            if self.known(&hash).is_none() {
-                self.store(&hash, &body).await?;
-                self.remember(hash, Arc::new(definition));
-            }
-            references.extend_from_slice(id.as_bytes());
-            references.extend_from_slice(&hash);
+            let id = mem::take(&mut webhook.id);
+            let hash = self.hash(webhook).await;
+            references.extend_from_slice(id.parse().unwrap_or(Uuid::nil()).as_bytes());
+            references.extend_from_slice(&hash?);
+            webhook.id = id;
         }
         Ok(references)
+    }
+
+    /// The hash of a definition, which is in the table afterwards.
+    async fn hash(&self, definition: &v1::Webhook) -> Result<Hash, Error> {
+        let known = self.known().hashes.get(definition).copied();
+        if let Some(hash) = known {
+            return Ok(hash);
+        }
+        let body = definition.encode_to_vec();
+        let hash = Sha256::digest(&body).into();
+        self.store(&hash, &body).await?;
+        self.remember(hash, Arc::new(definition.clone()));
+        Ok(hash)
     }
 
     async fn store(&self, hash: &Hash, body: &[u8]) -> Result<(), sqlx::Error> {
@@ -100,7 +111,8 @@ impl Definitions {
             let Ok(hash) = Hash::try_from(hash) else {
                 return Ok(None);
             };
-            let definition = match self.known(&hash) {
+            let known = self.known().definitions.get(&hash).cloned();
+            let definition = match known {
                 Some(definition) => definition,
                 None => match self.load(&hash).await? {
                     Some(definition) => definition,

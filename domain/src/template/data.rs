@@ -156,17 +156,17 @@ fn canonical(name: &str) -> String {
     if !name.chars().all(is_token) {
         return name.to_owned();
     }
+    let mut canonical = String::with_capacity(name.len());
     let mut starts = true;
-    let letters = name.chars().map(|c| {
-        let letter = if starts {
-            c.to_ascii_uppercase()
+    for letter in name.chars() {
+        canonical.push(if starts {
+            letter.to_ascii_uppercase()
         } else {
-            c.to_ascii_lowercase()
-        };
-        starts = c == '-';
-        letter
-    });
-    letters.collect()
+            letter.to_ascii_lowercase()
+        });
+        starts = letter == '-';
+    }
+    canonical
 }
 
 /// Whether a struct has a field of this name, for messages about a nil pointer to it.

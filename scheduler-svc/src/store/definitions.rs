@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     fmt::Write as _,
+    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -28,7 +29,14 @@ pub(super) struct Reference {
 #[derive(Debug)]
 pub(super) struct Definitions {
     database: Database,
-    known: Mutex<HashMap<String, Arc<Webhook>>>,
+    known: Mutex<Known>,
+}
+
+/// Definitions, whose ids are nil, and their hashes.
+#[derive(Debug, Default)]
+struct Known {
+    definitions: HashMap<String, Arc<Webhook>>,
+    hashes: HashMap<Arc<Webhook>, String>,
 }
 
 impl Definitions {
@@ -39,40 +47,44 @@ impl Definitions {
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<String, Arc<Webhook>>> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn remember(&self, hash: String, webhook: Webhook) {
         let mut known = self.known();
-        if known.len() >= REMEMBERED {
-            known.clear();
+        if known.definitions.len() >= REMEMBERED {
+            *known = Known::default();
         }
-        known.insert(hash, Arc::new(webhook));
+        let webhook = Arc::new(webhook);
+        known.hashes.insert(Arc::clone(&webhook), hash.clone());
+        known.definitions.insert(hash, webhook);
     }
 
-    /// Stores what is new and gives the hashes. A definition that no operation comes to use does no harm, so
-    /// this has a commit of its own, once per definition.
-    pub(super) async fn keep(&self, webhooks: &[Webhook]) -> Result<Vec<Reference>, Error> {
+    /// Stores what is new and gives the hashes; the webhooks stay as they are. A definition that no operation comes
+    /// to use does no harm, so this has a commit of its own, once per definition.
+    pub(super) async fn keep(&self, webhooks: &mut [Webhook]) -> Result<Vec<Reference>, Error> {
         let mut references = Vec::with_capacity(webhooks.len());
         for webhook in webhooks {
-            let definition = Webhook {
-                id: Uuid::nil(),
-                ..webhook.clone()
-            };
-            let text = stored::json(&definition);
-            let hash = hash(&text);
-            let is_known = self.known().contains_key(&hash);
-            if !is_known {
-                self.insert(&hash, &text).await?;
-                self.remember(hash.clone(), definition);
-            }
-            references.push(Reference {
-                id: webhook.id,
-                hash,
-            });
+            let id = mem::take(&mut webhook.id);
+            let hash = self.hash(webhook).await;
+            webhook.id = id;
+            references.push(Reference { id, hash: hash? });
         }
         Ok(references)
+    }
+
+    /// The hash of a definition, which is in the table afterwards.
+    async fn hash(&self, definition: &Webhook) -> Result<String, Error> {
+        let known = self.known().hashes.get(definition).cloned();
+        if let Some(hash) = known {
+            return Ok(hash);
+        }
+        let text = stored::json(definition);
+        let hash = digest(&text);
+        self.insert(&hash, &text).await?;
+        self.remember(hash.clone(), definition.clone());
+        Ok(hash)
     }
 
     /// The webhooks of operation `id` behind references that [`Definitions::keep`] gave.
@@ -85,6 +97,7 @@ impl Definitions {
         for reference in references {
             let known = self
                 .known()
+                .definitions
                 .get(&reference.hash)
                 .map(|webhook| Webhook::clone(webhook));
             let definition = match known {
@@ -136,7 +149,7 @@ impl Definitions {
     }
 }
 
-fn hash(definition: &str) -> String {
+fn digest(definition: &str) -> String {
     let digest = Sha256::digest(definition);
     digest.iter().fold(String::new(), |mut text, byte| {
         // Writing into a string does not fail.
