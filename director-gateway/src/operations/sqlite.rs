@@ -5,7 +5,7 @@ use std::sync::Arc;
 use binnacle_boot::{clock, database::Sqlite};
 use binnacle_domain::operation::{APPLICATION, Outcome};
 use chrono::SecondsFormat;
-use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, Statement, params};
 use uuid::Uuid;
 
 use super::{
@@ -36,58 +36,66 @@ fn write(connection: &Connection, entries: &[Entry]) -> rusqlite::Result<Outcome
     // As the registry's own statements write it.
     let now = clock::now().to_rfc3339_opts(SecondsFormat::AutoSi, false);
     let mut outcomes = Outcomes::default();
-    for item in &batch.accepts {
-        if accept(connection, item, &now)? {
-            outcomes.accepted(item.id);
-        }
+    if !batch.accepts.is_empty() {
+        accept(connection, &batch.accepts, &now, &mut outcomes)?;
     }
-    for item in &batch.finalizations {
-        if let Some(finalized) = finalize(connection, item, &now)? {
-            outcomes.finalized(item.id, finalized);
+    if !batch.finalizations.is_empty() {
+        let mut finalizer = Finalizer::new(connection, &now)?;
+        for item in &batch.finalizations {
+            if let Some(finalized) = finalizer.finalize(item)? {
+                outcomes.finalized(item.id, finalized);
+            }
         }
     }
     Ok(outcomes)
 }
 
-/// Whether the guard held.
-fn accept(connection: &Connection, item: &Accepted, now: &str) -> rusqlite::Result<bool> {
-    let (condition, success, failure) = item.conditions;
-    let template = item.template;
-    let marked = execute(
-        connection,
-        ACCEPT,
-        params![
-            item.application,
-            item.tenant,
+/// Accepts those whose guard holds.
+fn accept(
+    connection: &Connection,
+    accepts: &[&Accepted],
+    now: &str,
+    outcomes: &mut Outcomes,
+) -> rusqlite::Result<()> {
+    let mut mark = connection.prepare_cached(ACCEPT)?;
+    let mut insert = connection.prepare_cached(INSERT)?;
+    for item in accepts {
+        let (condition, success, failure) = item.conditions;
+        let template = item.template.as_ref();
+        let marked = mark.execute(params![
+            item.application.as_bytes(),
+            item.tenant.as_bytes(),
             item.revision,
-            item.id,
+            item.id.as_bytes(),
             item.operation_type,
             condition,
-            template.map(|(id, _)| id),
+            template.map(|(id, _)| id.as_bytes()),
             template.map(|(_, revision)| revision),
             now,
-        ],
-    )?;
-    if marked == 0 {
-        return Ok(false);
+        ])?;
+        if marked == 0 {
+            continue;
+        }
+        insert.execute(params![
+            item.id.as_bytes(),
+            item.tenant.as_bytes(),
+            APPLICATION,
+            item.application.as_bytes(),
+            item.operation_type,
+            success,
+            failure,
+            item.spec,
+            item.definitions,
+        ])?;
+        outcomes.accepted(item.id);
     }
-    let outbox = params![
-        item.id,
-        item.tenant,
-        APPLICATION,
-        item.application,
-        item.operation_type,
-        success,
-        failure,
-        item.spec,
-        item.definitions,
-    ];
-    execute(connection, INSERT, outbox)?;
-    Ok(true)
+    Ok(())
 }
 
 /// An operation whose outcome is to be applied.
 struct Open {
+    /// Its row in the outbox.
+    row: i64,
     is_delete: bool,
     resource: Uuid,
     /// `None`: the resource is deleted.
@@ -102,24 +110,46 @@ impl TryFrom<&Row<'_>> for Open {
 
     fn try_from(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
-            is_delete: row.get_ref(0)?.as_str()? == "Delete",
-            resource: row.get(1)?,
-            success: row.get(2)?,
-            failure: row.get(3)?,
-            is_resource_gone: row.get(4)?,
-            is_current: row.get(5)?,
+            row: row.get(0)?,
+            is_delete: row.get_ref(1)?.as_str()? == "Delete",
+            resource: row.get(2)?,
+            success: row.get(3)?,
+            failure: row.get(4)?,
+            is_resource_gone: row.get(5)?,
+            is_current: row.get(6)?,
         })
     }
 }
 
-/// `None`: nothing is known of it, or the resource carries another operation by now.
-fn finalize(
-    connection: &Connection,
-    item: &Finalization,
-    now: &str,
-) -> rusqlite::Result<Option<Finalized>> {
-    let finalized = match first::<Open>(connection, FIND, item.id)? {
-        Some(open) if open.is_resource_gone => {
+/// The statements that finalizations have in common.
+struct Finalizer<'c> {
+    connection: &'c Connection,
+    now: &'c str,
+    find: CachedStatement<'c>,
+    finish: CachedStatement<'c>,
+    apply: CachedStatement<'c>,
+    forget: CachedStatement<'c>,
+}
+
+impl<'c> Finalizer<'c> {
+    fn new(connection: &'c Connection, now: &'c str) -> rusqlite::Result<Self> {
+        Ok(Self {
+            connection,
+            now,
+            find: connection.prepare_cached(FIND)?,
+            finish: connection.prepare_cached(FINISH)?,
+            apply: connection.prepare_cached(APPLY)?,
+            forget: connection.prepare_cached(FORGET)?,
+        })
+    }
+
+    /// `None`: nothing is known of it, or the resource carries another operation by now.
+    fn finalize(&mut self, item: &Finalization) -> rusqlite::Result<Option<Finalized>> {
+        let open: Option<Open> = first(&mut self.find, item.id)?;
+        let Some(open) = open else {
+            return self.earlier(item.id);
+        };
+        let finalized = if open.is_resource_gone {
             let outcome = if open.is_delete {
                 Outcome::Succeeded
             } else {
@@ -128,65 +158,58 @@ fn finalize(
                     detail: String::new(),
                 }
             };
-            finish(connection, item.id, &outcome, now)?;
-            Some(Finalized::ResourceGone(outcome))
-        }
-        Some(open) if open.is_current => {
-            finish(connection, item.id, &item.outcome, now)?;
-            apply(connection, item, &open, now)?;
-            Some(Finalized::Applied(item.outcome.clone()))
-        }
-        _ => earlier(connection, item.id)?.map(Finalized::AlreadyApplied),
-    };
-    if finalized.is_some() {
-        execute(connection, FORGET, (item.id,))?;
+            self.finish(&open, &outcome)?;
+            Finalized::ResourceGone(outcome)
+        } else if open.is_current {
+            self.finish(&open, &item.outcome)?;
+            self.apply(item, &open)?;
+            Finalized::Applied(item.outcome.clone())
+        } else {
+            match self.earlier(item.id)? {
+                Some(finalized) => finalized,
+                None => return Ok(None),
+            }
+        };
+        self.forget.execute((open.row,))?;
+        Ok(Some(finalized))
     }
-    Ok(finalized)
-}
 
-fn finish(connection: &Connection, id: Uuid, outcome: &Outcome, now: &str) -> rusqlite::Result<()> {
-    let (succeeded, error, detail) = columns(outcome);
-    let receipt = params![id, succeeded, error, detail, now];
-    execute(connection, FINISH, receipt).map(drop)
-}
+    fn finish(&mut self, open: &Open, outcome: &Outcome) -> rusqlite::Result<()> {
+        let (succeeded, error, detail) = columns(outcome);
+        let receipt = params![open.row, succeeded, error, detail, self.now];
+        self.finish.execute(receipt).map(drop)
+    }
 
-fn apply(
-    connection: &Connection,
-    item: &Finalization,
-    open: &Open,
-    now: &str,
-) -> rusqlite::Result<()> {
-    let condition = match item.outcome {
-        Outcome::Succeeded => open.success.as_ref(),
-        Outcome::Failed { .. } => Some(&open.failure),
-    };
-    let Some(condition) = condition else {
-        return execute(connection, DELETE, (open.resource, item.id)).map(drop);
-    };
-    let row = params![open.resource, item.id, shown(&item.outcome), condition, now];
-    execute(connection, APPLY, row).map(drop)
-}
+    fn apply(&mut self, item: &Finalization, open: &Open) -> rusqlite::Result<()> {
+        let (resource, operation) = (open.resource.as_bytes(), item.id.as_bytes());
+        let condition = match item.outcome {
+            Outcome::Succeeded => open.success.as_ref(),
+            Outcome::Failed { .. } => Some(&open.failure),
+        };
+        let Some(condition) = condition else {
+            let mut delete = self.connection.prepare_cached(DELETE)?;
+            return delete.execute((resource, operation)).map(drop);
+        };
+        let error = shown(&item.outcome);
+        let row = params![resource, operation, error, condition, self.now];
+        self.apply.execute(row).map(drop)
+    }
 
-fn earlier(connection: &Connection, id: Uuid) -> rusqlite::Result<Option<Outcome>> {
-    let receipt: Option<(bool, String, String)> = first(connection, RECEIPT, id)?;
-    Ok(receipt.map(|(succeeded, error, detail)| outcome(succeeded, error, detail)))
-}
-
-fn execute(
-    connection: &Connection,
-    sql: &'static str,
-    values: impl Params,
-) -> rusqlite::Result<usize> {
-    connection.prepare_cached(sql)?.execute(values)
+    fn earlier(&self, id: Uuid) -> rusqlite::Result<Option<Finalized>> {
+        let mut receipt = self.connection.prepare_cached(RECEIPT)?;
+        let found: Option<(bool, String, String)> = first(&mut receipt, id)?;
+        Ok(found.map(|(succeeded, error, detail)| {
+            Finalized::AlreadyApplied(outcome(succeeded, error, detail))
+        }))
+    }
 }
 
 /// The row about operation `id`.
-fn first<T>(connection: &Connection, sql: &'static str, id: Uuid) -> rusqlite::Result<Option<T>>
+fn first<T>(statement: &mut Statement<'_>, id: Uuid) -> rusqlite::Result<Option<T>>
 where
     T: for<'r> TryFrom<&'r Row<'r>, Error = rusqlite::Error>,
 {
-    let mut statement = connection.prepare_cached(sql)?;
     statement
-        .query_row((id,), |row| T::try_from(row))
+        .query_row((id.as_bytes(),), |row| T::try_from(row))
         .optional()
 }

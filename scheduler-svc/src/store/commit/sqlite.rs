@@ -98,7 +98,14 @@ fn write_saves(
             release_for,
             attempts: _,
         } = save;
-        let hits = statement.execute(params![id.0, epoch, version, webhooks, outcome, now])?;
+        let hits = statement.execute(params![
+            id.0.as_bytes(),
+            epoch,
+            version,
+            webhooks,
+            outcome,
+            now
+        ])?;
         if hits == 0 {
             continue;
         }
@@ -116,8 +123,8 @@ fn write_attempts(statement: &mut Prepared<'_>, save: &Save) -> rusqlite::Result
     for attempt in &save.attempts {
         let exchange = &attempt.exchange;
         statement.execute(params![
-            save.id.0,
-            attempt.webhook_id,
+            save.id.0.as_bytes(),
+            attempt.webhook_id.as_bytes(),
             attempt.number,
             attempt.count,
             kind_name(attempt.kind),
@@ -163,10 +170,16 @@ fn write_ends(
     let mut finished = connection.prepare_cached(statement::FINISHED.sqlite)?;
     let mut close = connection.prepare_cached(row::CLOSE)?;
     for end in ends {
-        let hits = insert.execute(params![end.id, end.epoch, end.outcome, end.is_closing, now])?;
-        close.execute((end.id,))?;
+        let hits = insert.execute(params![
+            end.id.as_bytes(),
+            end.epoch,
+            end.outcome,
+            end.is_closing,
+            now
+        ])?;
+        close.execute((end.id.as_bytes(),))?;
         if hits > 0 {
-            let version = finished.query_row((end.id,), |row| row.get("version"))?;
+            let version = finished.query_row((end.id.as_bytes(),), |row| row.get("version"))?;
             written.push((Kind::Ended, end.id, version));
         }
     }
@@ -184,15 +197,15 @@ fn write_records(
     let mut statement = connection.prepare_cached(row::RECORD)?;
     for (_, record) in records {
         let inserted = statement.execute(params![
-            record.id.0,
-            record.tenant,
+            record.id.0.as_bytes(),
+            record.tenant.as_bytes(),
             record.resource.kind,
-            record.resource.id,
+            record.resource.id.as_bytes(),
             record.destination,
             record.spec,
             record.webhooks,
             record.holder.is_some(),
-            record.holder.unwrap_or_default(),
+            record.holder.unwrap_or_default().as_bytes(),
             record.now,
         ])?;
         if inserted > 0 {

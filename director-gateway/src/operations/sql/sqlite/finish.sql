@@ -5,4 +5,4 @@ INSERT OR ROLLBACK INTO receipt (
 )
 SELECT operation_id, tenant_id, resource_type, resource_id, operation_type, ?2, ?3, ?4, ?5
 FROM outbox
-WHERE operation_id = ?1
+WHERE rowid = ?1

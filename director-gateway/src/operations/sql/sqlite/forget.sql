@@ -1,1 +1,1 @@
-DELETE FROM outbox WHERE operation_id = ?1
+DELETE FROM outbox WHERE rowid = ?1
