@@ -188,7 +188,7 @@ impl Registry {
     ) -> Result<Option<reads::Row>, Error> {
         match self.reads.submit(Read::Application(id, with)).await? {
             Found::Application(Some(row)) if row.whole.application.tenant_id == tenant => {
-                Ok(Some(*row))
+                Ok(Some(Arc::unwrap_or_clone(row)))
             }
             _ => Ok(None),
         }

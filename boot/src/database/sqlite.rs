@@ -13,7 +13,10 @@ use rustix::fs::{FlockOperation, flock};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{SqlitePool, Transaction};
 
-use self::{gate::Gate, thread::Thread};
+use self::{
+    gate::Gate,
+    thread::{Purpose, Thread},
+};
 use super::Error;
 pub use failure::failure;
 
@@ -35,7 +38,8 @@ pub struct Sqlite {
     pub write: SqlitePool,
     /// Connections that can only read.
     pub read: SqlitePool,
-    thread: Arc<Thread>,
+    writer: Arc<Thread>,
+    reader: Arc<Thread>,
     gate: Gate,
     /// Held as long as any clone lives.
     _lock: Arc<File>,
@@ -69,11 +73,13 @@ impl Sqlite {
             .connect_with(cached(options, READER_CACHE_KIB).pragma("query_only", "ON"))
             .await
             .map_err(failed)?;
-        let thread = Thread::start(&file).await;
+        let writer = Thread::start(&file, Purpose::Write).await;
+        let reader = Thread::start(&file, Purpose::Read).await;
         Ok(Self {
             write,
             read,
-            thread: Arc::new(thread.map_err(failed)?),
+            writer: Arc::new(writer.map_err(failed)?),
+            reader: Arc::new(reader.map_err(failed)?),
             gate,
             _lock: Arc::new(lock),
         })
@@ -83,7 +89,8 @@ impl Sqlite {
         self.read.close().await;
         self.write.close().await;
         self.gate.close();
-        self.thread.close().await;
+        self.writer.close().await;
+        self.reader.close().await;
     }
 
     /// Has `work` done as one transaction, on a thread that is woken once for all of it. Whether the caller waits for
@@ -97,7 +104,19 @@ impl Sqlite {
         E: From<sqlx::Error> + Send + 'static,
     {
         let turn = self.gate.turn().await?;
-        self.thread.transact(turn, work).await
+        self.writer.transact(turn, work).await
+    }
+
+    /// Has `work`, which only reads, done on a thread that is woken once for all of it. A panic in it is an error.
+    pub async fn look<T, E>(
+        &self,
+        work: impl FnOnce(&rusqlite::Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<sqlx::Error> + Send + 'static,
+    {
+        self.reader.run(work).await
     }
 }
 

@@ -77,11 +77,11 @@ async fn call(door: Door, request: Request<Body>) -> Response<Body> {
     if shutdown.is_cancelled() {
         return Status::unavailable("the role stops").into_http();
     }
-    let request = request.map(Handover::new);
+    let request = request.map(Handover::of);
     // A connection would keep a panic from the caller, too.
     let answer = AssertUnwindSafe(async { router.clone().call(request).await }).catch_unwind();
     match answer.await {
-        Ok(Ok(response)) => response.map(|body| Handover::new(Body::new(body))),
+        Ok(Ok(response)) => response.map(|body| Handover::of(Body::new(body))),
         Ok(Err(never)) => match never {},
         Err(_) => Status::internal("the role failed inside").into_http(),
     }

@@ -3,9 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use binnacle_boot::database::{self, Database, Replanning};
+use binnacle_boot::database::{Database, Replanning, Sqlite, is_fresh};
 use sqlx::pool::PoolConnection;
-use sqlx::{Postgres, Sqlite, SqlitePool};
+use sqlx::{PgPool, Postgres};
 
 /// After how long without work a connection is looked at again: the server may have gone or become read-only.
 const REST: Duration = Duration::from_secs(1);
@@ -18,83 +18,65 @@ const PLAN: &str = "SET enable_seqscan = off";
 const PLAN_ONCE: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; \
      SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
 
-pub(super) enum Connection {
-    Sqlite(PoolConnection<Sqlite>),
-    Postgres(PoolConnection<Postgres>),
+/// Whom a kind of batch goes to.
+pub(super) enum Source {
+    Sqlite(Sqlite),
+    Postgres(Held),
 }
 
-impl Connection {
-    async fn is_fresh(&mut self) -> bool {
-        match self {
-            Self::Sqlite(_) => true,
-            Self::Postgres(connection) => {
-                matches!(database::is_fresh(connection).await, Ok(true))
-            }
+impl Source {
+    /// For batches that read.
+    pub(super) fn reading(database: Database) -> Self {
+        Self::new(database, PLAN_ONCE)
+    }
+
+    /// For batches that write.
+    pub(super) fn writing(database: Database) -> Self {
+        Self::new(database, PLAN)
+    }
+
+    fn new(database: Database, settings: &'static str) -> Self {
+        match database {
+            Database::Sqlite(sqlite) => Self::Sqlite(sqlite),
+            Database::Postgres(pool) => Self::Postgres(Held {
+                pool,
+                settings,
+                connection: None,
+                replanning: Replanning::default(),
+            }),
         }
     }
 }
 
 /// Where the connections of one kind of batch come from.
 pub(super) struct Held {
-    database: Database,
-    writes: bool,
-    connection: Option<(Connection, Instant)>,
+    pool: PgPool,
+    settings: &'static str,
+    connection: Option<(PoolConnection<Postgres>, Instant)>,
     replanning: Replanning,
 }
 
 impl Held {
-    pub(super) fn reading(database: Database) -> Self {
-        Self {
-            database,
-            writes: false,
-            connection: None,
-            replanning: Replanning::default(),
-        }
-    }
-
-    pub(super) fn writing(database: Database) -> Self {
-        Self {
-            writes: true,
-            ..Self::reading(database)
-        }
-    }
-
-    /// The pool that writes, if this is SQLite.
-    pub(super) fn sqlite(&self) -> Option<&SqlitePool> {
-        self.database.sqlite()
-    }
-
     /// A connection, which is given up unless it is [kept](Held::keep).
-    pub(super) async fn take(&mut self) -> Result<Connection, sqlx::Error> {
+    pub(super) async fn take(&mut self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
         if let Some((mut connection, used)) = self.connection.take()
-            && (used.elapsed() < REST || connection.is_fresh().await)
+            && (used.elapsed() < REST || matches!(is_fresh(&mut connection).await, Ok(true)))
         {
-            if let Connection::Postgres(connection) = &mut connection {
-                self.replanning.look(connection).await?;
-            }
+            self.replanning.look(&mut connection).await?;
             return Ok(connection);
         }
-        match &self.database {
-            Database::Sqlite(sqlite) if self.writes => {
-                sqlite.write.acquire().await.map(Connection::Sqlite)
-            }
-            Database::Sqlite(sqlite) => sqlite.read.acquire().await.map(Connection::Sqlite),
-            Database::Postgres(pool) => {
-                // Boxed: it is 14 KB, and whoever awaits this would be as large and moved from layer to layer.
-                let mut connection = Box::pin(pool.acquire()).await?;
-                connection.close_on_drop();
-                let settings = if self.writes { PLAN } else { PLAN_ONCE };
-                sqlx::raw_sql(settings).execute(&mut *connection).await?;
-                self.replanning = Replanning::default();
-                Ok(Connection::Postgres(connection))
-            }
-        }
+        // Boxed: it is 14 KB, and whoever awaits this would be as large and moved from layer to layer.
+        let mut connection = Box::pin(self.pool.acquire()).await?;
+        connection.close_on_drop();
+        sqlx::raw_sql(self.settings)
+            .execute(&mut *connection)
+            .await?;
+        self.replanning = Replanning::default();
+        Ok(connection)
     }
 
-    /// Keeps a connection that has served without an error, but not the only one that writes.
-    pub(super) fn keep(&mut self, connection: Connection) {
-        if !self.writes || matches!(connection, Connection::Postgres(_)) {
-            self.connection = Some((connection, Instant::now()));
-        }
+    /// Keeps a connection that has served without an error.
+    pub(super) fn keep(&mut self, connection: PoolConnection<Postgres>) {
+        self.connection = Some((connection, Instant::now()));
     }
 }

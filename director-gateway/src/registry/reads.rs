@@ -1,16 +1,17 @@
-//! Reads of single things, one statement of each kind for all requests that wait: the cost of a round trip is
-//! shared as that of a commit is.
+//! Reads of single things, all that wait in one round trip: its cost is shared as that of a commit is.
+
+mod sqlite;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use binnacle_boot::batch;
-use binnacle_boot::database::Database;
+use binnacle_boot::database::{self, Database};
 use sea_orm::{DatabaseBackend, DbErr, FromQueryResult, QueryResult};
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
-use super::held::{Connection, Held};
+use super::held::Source;
 use super::label::Owner;
 use super::whole::{Webhooks, Whole, With};
 use super::{Error, application, tenant, webhook};
@@ -36,7 +37,8 @@ pub(super) enum Read {
 /// What there is of it.
 pub(super) enum Found {
     Tenant(Option<tenant::Model>),
-    Application(Option<Box<Row>>),
+    /// Shared by those who have asked for the same one.
+    Application(Option<Arc<Row>>),
 }
 
 /// An application, and the revision of its template.
@@ -90,11 +92,11 @@ impl From<batch::Error<Failure>> for Error {
 }
 
 /// Reads batches.
-pub(super) struct Reads(Held);
+pub(super) struct Reads(Source);
 
 impl Reads {
     pub(super) fn new(database: Database) -> Self {
-        Self(Held::reading(database))
+        Self(Source::reading(database))
     }
 }
 
@@ -104,14 +106,22 @@ impl batch::Commit for Reads {
     type Error = Failure;
 
     async fn commit(&mut self, reads: &Arc<[Read]>) -> Result<Vec<Found>, Failure> {
-        let mut wanted = Wanted::default();
-        for read in reads.iter() {
-            wanted.add(read);
+        match &mut self.0 {
+            Source::Sqlite(sqlite) => {
+                let reads = Arc::clone(reads);
+                let look = move |connection: &rusqlite::Connection| {
+                    let rows = sqlite::read(connection, &Wanted::new(&reads));
+                    Ok(rows.map_err(database::failure)?.answer(&reads))
+                };
+                sqlite.look(look).await
+            }
+            Source::Postgres(held) => {
+                let mut connection = held.take().await?;
+                let rows = Wanted::new(reads).read_postgres(&mut connection).await?;
+                held.keep(connection);
+                Ok(rows.answer(reads))
+            }
         }
-        let mut connection = self.0.take().await?;
-        let rows = wanted.read(&mut connection).await?;
-        self.0.keep(connection);
-        Ok(rows.answer(reads))
     }
 
     fn is_retryable(&self, _: &Failure) -> bool {
@@ -128,127 +138,80 @@ struct Wanted<'r> {
 }
 
 impl<'r> Wanted<'r> {
-    fn add(&mut self, read: &'r Read) {
-        match read {
-            Read::Tenant(external) => drop(self.tenants.insert(external)),
-            Read::Application(id, with) => {
-                self.applications.insert(*id);
-                self.with = self.with.or(*with);
+    fn new(reads: &'r [Read]) -> Self {
+        let mut wanted = Self::default();
+        for read in reads {
+            match read {
+                Read::Tenant(external) => drop(wanted.tenants.insert(external)),
+                Read::Application(id, with) => {
+                    wanted.applications.insert(*id);
+                    wanted.with = wanted.with.or(*with);
+                }
             }
         }
+        wanted
     }
 
-    async fn read(&self, connection: &mut Connection) -> Result<Rows, Failure> {
+    async fn read_postgres(&self, connection: &mut PgConnection) -> Result<Rows, Failure> {
+        const TENANTS: &str = "SELECT * FROM tenant WHERE external_id = ANY ($1)";
         let mut rows = Rows::default();
         if !self.tenants.is_empty() {
-            for row in self.read_tenants(connection).await? {
-                let tenant = tenant::Model::from_query_result(&row, "")?;
+            let tenants: Vec<&str> = self.tenants.iter().copied().collect();
+            let query = sqlx::query(TENANTS).bind(tenants);
+            for row in query.fetch_all(&mut *connection).await? {
+                let tenant = tenant::Model::from_query_result(&row.into(), "")?;
                 rows.tenants.insert(tenant.external_id.clone(), tenant);
             }
         }
         if !self.applications.is_empty() {
-            for row in self.read_applications(connection).await? {
-                let found = Row {
+            let sql = AssertSqlSafe(statement(self.with));
+            let ids: Vec<Uuid> = self.applications.iter().copied().collect();
+            for row in sqlx::query(sql).bind(ids).fetch_all(connection).await? {
+                let row = QueryResult::from(row);
+                rows.add(Row {
                     template_revision: row.try_get("", TEMPLATE_REVISION)?,
                     whole: self.with.read(&row)?,
-                };
-                rows.applications.insert(found.whole.application.id, found);
+                });
             }
         }
         Ok(rows)
-    }
-
-    async fn read_tenants(&self, connection: &mut Connection) -> Result<Vec<QueryResult>, Failure> {
-        const SQLITE: &str =
-            "SELECT * FROM tenant WHERE external_id IN (SELECT value FROM json_each(?1))";
-        const POSTGRES: &str = "SELECT * FROM tenant WHERE external_id = ANY ($1)";
-        let tenants: Vec<&str> = self.tenants.iter().copied().collect();
-        Ok(match connection {
-            Connection::Sqlite(connection) => {
-                let query = sqlx::query(SQLITE).bind(serde_json::json!(tenants).to_string());
-                results(query.fetch_all(&mut **connection).await?)
-            }
-            Connection::Postgres(connection) => {
-                let query = sqlx::query(POSTGRES).bind(tenants);
-                results(query.fetch_all(&mut **connection).await?)
-            }
-        })
-    }
-
-    async fn read_applications(
-        &self,
-        connection: &mut Connection,
-    ) -> Result<Vec<QueryResult>, Failure> {
-        Ok(match connection {
-            Connection::Sqlite(connection) => {
-                let sql = AssertSqlSafe(statement(DatabaseBackend::Sqlite, self.with));
-                let query = sqlx::query(sql).bind(hexadecimal(&self.applications));
-                results(query.fetch_all(&mut **connection).await?)
-            }
-            Connection::Postgres(connection) => {
-                let sql = AssertSqlSafe(statement(DatabaseBackend::Postgres, self.with));
-                let ids: Vec<Uuid> = self.applications.iter().copied().collect();
-                let query = sqlx::query(sql).bind(ids);
-                results(query.fetch_all(&mut **connection).await?)
-            }
-        })
     }
 }
 
 const TEMPLATE_REVISION: &str = "template_revision";
 
 /// Applications by id.
-fn statement(backend: DatabaseBackend, with: With) -> String {
+fn statement(with: With) -> String {
     let mut columns = application::row::columns();
-    for (expression, name) in with.columns(backend, Owner::Application) {
+    for (expression, name) in with.columns(DatabaseBackend::Postgres, Owner::Application) {
         columns = format!("{columns}, {expression} AS {name}");
     }
     // OFFSET 0 keeps each look at a key what it is: planned while the table was small, a list would be looked up in a
     // whole index.
-    let (application, condition) = match backend {
-        DatabaseBackend::Sqlite => (
-            "application",
-            "WHERE application.id IN (SELECT unhex(value) FROM json_each(?1))",
-        ),
-        _ => (
-            "unnest($1) AS i (id) \
-             CROSS JOIN LATERAL (SELECT * FROM application AS a WHERE a.id = i.id OFFSET 0) AS application",
-            "",
-        ),
-    };
     format!(
-        "SELECT {columns}, t.revision AS {TEMPLATE_REVISION} FROM {application} \
-         LEFT JOIN application_template t ON t.id = application.application_template_id {condition}"
+        "SELECT {columns}, t.revision AS {TEMPLATE_REVISION} FROM unnest($1) AS i (id) \
+         CROSS JOIN LATERAL (SELECT * FROM application AS a WHERE a.id = i.id OFFSET 0) AS application \
+         LEFT JOIN application_template t ON t.id = application.application_template_id"
     )
-}
-
-fn results<R>(rows: Vec<R>) -> Vec<QueryResult>
-where
-    QueryResult: From<R>,
-{
-    rows.into_iter().map(QueryResult::from).collect()
-}
-
-/// A JSON array: SQLite's JSON has no form for bytes.
-fn hexadecimal(ids: &HashSet<Uuid>) -> String {
-    let ids: Vec<String> = ids.iter().map(|id| id.simple().to_string()).collect();
-    serde_json::json!(ids).to_string()
 }
 
 /// What a batch has found.
 #[derive(Default)]
 struct Rows {
     tenants: HashMap<String, tenant::Model>,
-    applications: HashMap<Uuid, Row>,
+    applications: HashMap<Uuid, Arc<Row>>,
 }
 
 impl Rows {
+    fn add(&mut self, row: Row) {
+        let id = row.whole.application.id;
+        self.applications.insert(id, Arc::new(row));
+    }
+
     fn answer(&self, reads: &[Read]) -> Vec<Found> {
         let answer = |read: &Read| match read {
             Read::Tenant(external) => Found::Tenant(self.tenants.get(external).cloned()),
-            Read::Application(id, _) => {
-                Found::Application(self.applications.get(id).cloned().map(Box::new))
-            }
+            Read::Application(id, _) => Found::Application(self.applications.get(id).cloned()),
         };
         reads.iter().map(answer).collect()
     }
@@ -301,16 +264,17 @@ mod tests {
         let url = Postgres::shared().create_database().parse().unwrap();
         let shutdown = Shutdown::new();
         let registry = Registry::open(&url, Options::default(), &shutdown).await;
-        let mut held = Held::reading(registry.unwrap().database().clone());
-        let Connection::Postgres(mut connection) = held.take().await.unwrap() else {
+        let Source::Postgres(mut held) = Source::reading(registry.unwrap().database().clone())
+        else {
             unreachable!("the database is PostgreSQL");
         };
+        let mut connection = held.take().await.unwrap();
         fill(&mut connection, 2).await;
         let with = With {
             webhooks: true,
             labels: true,
         };
-        let statement = statement(DatabaseBackend::Postgres, with);
+        let statement = statement(with);
         for sql in [
             "VACUUM ANALYZE".to_owned(),
             format!("PREPARE p (uuid[]) AS {statement}"),

@@ -1,5 +1,7 @@
 //! Webhooks of applications and of templates.
 
+pub(crate) mod row;
+
 use std::collections::{BTreeMap, HashMap};
 
 use binnacle_boot::{clock, ids};

@@ -1,4 +1,4 @@
-//! A thread with a connection of its own, which does a whole transaction for one wake-up.
+//! A thread with a connection of its own, which does all of a batch for one wake-up.
 //!
 //! sqlx has a thread per connection too, and a caller wakes it, or is woken by it, for every row.
 
@@ -12,7 +12,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
-use super::{BUSY_TIMEOUT, WRITER_CACHE_KIB, failure::failure};
+use super::{BUSY_TIMEOUT, READER_CACHE_KIB, WRITER_CACHE_KIB, failure::failure};
 
 /// Statements that stay prepared.
 const PREPARED: usize = 64;
@@ -29,15 +29,42 @@ struct Running {
     handle: JoinHandle<()>,
 }
 
+/// What a thread is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Purpose {
+    Read,
+    Write,
+}
+
+impl Purpose {
+    fn thread_name(self) -> &'static str {
+        match self {
+            Self::Read => "sqlite-reader",
+            Self::Write => "sqlite-writer",
+        }
+    }
+
+    fn settings(self) -> String {
+        let (query_only, cache) = match self {
+            Self::Read => ("ON", READER_CACHE_KIB),
+            Self::Write => ("OFF", WRITER_CACHE_KIB),
+        };
+        format!(
+            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -{cache}; \
+             PRAGMA query_only = {query_only}"
+        )
+    }
+}
+
 impl Thread {
     /// Starts it on an existing file.
-    pub(super) async fn start(file: &Path) -> Result<Self, sqlx::Error> {
+    pub(super) async fn start(file: &Path, purpose: Purpose) -> Result<Self, sqlx::Error> {
         let (work, queue) = mpsc::channel::<Work>();
         let (opened, is_open) = oneshot::channel();
         let file = file.to_owned();
         let handle = std::thread::Builder::new()
-            .name("sqlite-writer".to_owned())
-            .spawn(move || match open(&file) {
+            .name(purpose.thread_name().to_owned())
+            .spawn(move || match open(&file, purpose) {
                 Ok(connection) => {
                     let _ = opened.send(Ok(()));
                     for work in queue {
@@ -69,12 +96,27 @@ impl Thread {
         T: Send + 'static,
         E: From<sqlx::Error> + Send + 'static,
     {
-        let (reply, answer) = oneshot::channel();
-        let work: Work = Box::new(move |connection| {
+        let work = move |connection: &Connection| {
             let done = in_transaction(connection, work);
             drop(turn);
+            done
+        };
+        self.run(work).await
+    }
+
+    /// Has `work` done.
+    pub(super) async fn run<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<sqlx::Error> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let work: Work = Box::new(move |connection| {
             // Whoever asked may have gone.
-            let _ = reply.send(done);
+            let _ = reply.send(guarded(|| work(connection)));
         });
         let is_sent = self
             .running()
@@ -96,20 +138,23 @@ impl Thread {
         drop(work);
         let joined = tokio::task::spawn_blocking(|| handle.join()).await;
         if !matches!(joined, Ok(Ok(()))) {
-            tracing::error!("the thread that writes had panicked");
+            tracing::error!("a thread of the database had panicked");
         }
     }
 }
 
-fn open(file: &Path) -> Result<Connection, rusqlite::Error> {
+fn open(file: &Path, purpose: Purpose) -> Result<Connection, rusqlite::Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(PREPARED);
-    connection.execute_batch(&format!(
-        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -{WRITER_CACHE_KIB}"
-    ))?;
+    connection.execute_batch(&purpose.settings())?;
     Ok(connection)
+}
+
+/// A panic is an error like any other.
+fn guarded<T, E: From<sqlx::Error>>(work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(sqlx::Error::WorkerCrashed.into()))
 }
 
 /// Whatever becomes of `work`, no transaction is open afterwards.
@@ -118,9 +163,7 @@ fn in_transaction<T, E: From<sqlx::Error>>(
     work: impl FnOnce(&Connection) -> Result<T, E>,
 ) -> Result<T, E> {
     run(connection, "BEGIN IMMEDIATE")?;
-    let worked = catch_unwind(AssertUnwindSafe(|| work(connection)));
-    let worked = worked.unwrap_or_else(|_| Err(sqlx::Error::WorkerCrashed.into()));
-    let done = worked.and_then(|value| {
+    let done = guarded(|| work(connection)).and_then(|value| {
         run(connection, "COMMIT")?;
         Ok(value)
     });

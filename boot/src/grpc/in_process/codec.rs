@@ -107,7 +107,7 @@ pub(super) struct Handover {
 }
 
 impl Handover {
-    pub(super) fn new(body: Body) -> Body {
+    pub(super) fn of(body: Body) -> Body {
         Body::new(Self {
             body,
             messages: Messages::new(),

@@ -11,12 +11,12 @@ use sea_orm::sea_query::ColumnType;
 use sea_orm::{DbErr, FromQueryResult as _, Iterable, QueryResult};
 use serde::Serialize;
 use sqlx::error::{DatabaseError, ErrorKind};
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, Row as _, SqlitePool};
 
 use super::change::Draft;
 use super::{Entity, Model};
 use crate::registry::filter::SCENARIOS;
-use crate::registry::held::{Connection, Held};
+use crate::registry::held::{Held, Source};
 use crate::registry::{label, webhook};
 
 /// Bytes of an application that shares a transaction, at most.
@@ -104,11 +104,11 @@ fn array<'n>(news: &[&'n New], part: fn(&'n New) -> &'n str) -> String {
 }
 
 /// Makes applications. The answer is whether the name was free.
-pub(crate) struct Registrations(Held);
+pub(crate) struct Registrations(Source);
 
 impl Registrations {
     pub(crate) fn new(database: Database) -> Self {
-        Self(Held::writing(database))
+        Self(Source::writing(database))
     }
 }
 
@@ -120,7 +120,10 @@ impl batch::Commit for Registrations {
     async fn commit(&mut self, news: &Arc<[New]>) -> Result<Vec<bool>, Failure> {
         let mut sorted: Vec<&New> = news.iter().collect();
         sorted.sort_by(|a, b| a.key.cmp(&b.key));
-        let made = self.0.insert(&sorted).await?;
+        let made = match &mut self.0 {
+            Source::Sqlite(sqlite) => insert_sqlite(&sqlite.write, &sorted).await?,
+            Source::Postgres(held) => held.insert(&sorted).await?,
+        };
         Ok(news.iter().map(|new| made.contains(&new.id)).collect())
     }
 
@@ -133,12 +136,7 @@ impl Held {
     /// Inserts applications and what belongs to them, but for those whose name is taken. Gives the ids of those
     /// that were inserted.
     async fn insert(&mut self, news: &[&New]) -> Result<HashSet<Uuid>, Failure> {
-        if let Some(pool) = self.sqlite() {
-            return insert_sqlite(&pool.clone(), news).await;
-        }
-        let Connection::Postgres(mut connection) = self.take().await? else {
-            return Ok(HashSet::new());
-        };
+        let mut connection = self.take().await?;
         let rows = sqlx::query(AssertSqlSafe(postgres_insertion()))
             .bind(array(news, |new| &new.application))
             .bind(array(news, |new| &new.labels))
@@ -151,7 +149,7 @@ impl Held {
             Err(error) => is_violation(error),
         };
         if is_good {
-            self.keep(Connection::Postgres(connection));
+            self.keep(connection);
         }
         let ids: Result<_, sqlx::Error> = rows?.iter().map(|row| row.try_get(0)).collect();
         Ok(ids?)
@@ -163,7 +161,7 @@ fn is_violation(error: &sqlx::Error) -> bool {
     kind.is_some_and(|kind| !matches!(kind, ErrorKind::Other))
 }
 
-async fn insert_sqlite(pool: &sqlx::SqlitePool, news: &[&New]) -> Result<HashSet<Uuid>, Failure> {
+async fn insert_sqlite(pool: &SqlitePool, news: &[&New]) -> Result<HashSet<Uuid>, Failure> {
     let mut transaction = begin_immediate(pool).await?;
     let applications = sqlite_insertion::<Entity>() + " ON CONFLICT DO NOTHING RETURNING id";
     let rows = sqlx::query(AssertSqlSafe(applications))
@@ -252,11 +250,11 @@ pub(crate) struct Removal {
 
 /// Removes applications without an operation in progress, and gives them as they were. None: there is a reason
 /// not to, or somebody else has it in hand.
-pub(crate) struct Removals(Held);
+pub(crate) struct Removals(Source);
 
 impl Removals {
     pub(crate) fn new(database: Database) -> Self {
-        Self(Held::writing(database))
+        Self(Source::writing(database))
     }
 }
 
@@ -267,7 +265,11 @@ impl batch::Commit for Removals {
 
     async fn commit(&mut self, removals: &Arc<[Removal]>) -> Result<Vec<Self::Answer>, Failure> {
         let mut removed = HashMap::with_capacity(removals.len());
-        for row in self.0.delete(removals).await? {
+        let rows = match &mut self.0 {
+            Source::Sqlite(sqlite) => delete_sqlite(&sqlite.write, removals).await?,
+            Source::Postgres(held) => held.delete(removals).await?,
+        };
+        for row in rows {
             let model = Model::from_query_result(&row, "")?;
             removed.insert(model.id, Box::new(model));
         }
@@ -282,32 +284,30 @@ impl batch::Commit for Removals {
 
 impl Held {
     async fn delete(&mut self, removals: &[Removal]) -> Result<Vec<QueryResult>, Failure> {
-        const SQLITE: &str = "DELETE FROM application WHERE id IN (SELECT a.id FROM json_each(?1) w \
-             CROSS JOIN application a ON a.id = unhex(w.value->>0) \
-             AND a.tenant_id = unhex(w.value->>1) AND a.operation_id IS NULL) RETURNING *";
-        const POSTGRES: &str = "WITH idle AS (SELECT a.id FROM unnest($1::uuid[], $2::uuid[]) \
+        const DELETE: &str = "WITH idle AS (SELECT a.id FROM unnest($1::uuid[], $2::uuid[]) \
              AS w (id, tenant_id) JOIN application a ON a.id = w.id AND a.tenant_id = w.tenant_id \
              WHERE a.operation_id IS NULL ORDER BY a.id FOR UPDATE OF a SKIP LOCKED) \
              DELETE FROM application USING idle WHERE application.id = idle.id RETURNING application.*";
+        let ids: Vec<Uuid> = removals.iter().map(|it| it.id).collect();
+        let tenants: Vec<Uuid> = removals.iter().map(|it| it.tenant).collect();
         let mut connection = self.take().await?;
-        let rows = match &mut connection {
-            Connection::Sqlite(connection) => {
-                let pair = |it: &Removal| [it.id.simple(), it.tenant.simple()];
-                let pairs = removals.iter().map(|it| pair(it).map(|id| id.to_string()));
-                let pairs = serde_json::json!(pairs.collect::<Vec<_>>()).to_string();
-                let query = sqlx::query(SQLITE).bind(pairs);
-                let rows = query.fetch_all(&mut **connection).await?;
-                rows.into_iter().map(QueryResult::from).collect()
-            }
-            Connection::Postgres(connection) => {
-                let ids: Vec<Uuid> = removals.iter().map(|it| it.id).collect();
-                let tenants: Vec<Uuid> = removals.iter().map(|it| it.tenant).collect();
-                let query = sqlx::query(POSTGRES).bind(ids).bind(tenants);
-                let rows = query.fetch_all(&mut **connection).await?;
-                rows.into_iter().map(QueryResult::from).collect()
-            }
-        };
+        let query = sqlx::query(DELETE).bind(ids).bind(tenants);
+        let rows = query.fetch_all(&mut *connection).await?;
         self.keep(connection);
-        Ok(rows)
+        Ok(rows.into_iter().map(QueryResult::from).collect())
     }
+}
+
+async fn delete_sqlite(
+    pool: &SqlitePool,
+    removals: &[Removal],
+) -> Result<Vec<QueryResult>, Failure> {
+    const DELETE: &str = "DELETE FROM application WHERE id IN (SELECT a.id FROM json_each(?1) w \
+         CROSS JOIN application a ON a.id = unhex(w.value->>0) \
+         AND a.tenant_id = unhex(w.value->>1) AND a.operation_id IS NULL) RETURNING *";
+    let pair = |it: &Removal| [it.id.simple(), it.tenant.simple()];
+    let pairs = removals.iter().map(|it| pair(it).map(|id| id.to_string()));
+    let pairs = serde_json::json!(pairs.collect::<Vec<_>>()).to_string();
+    let rows = sqlx::query(DELETE).bind(pairs).fetch_all(pool).await?;
+    Ok(rows.into_iter().map(QueryResult::from).collect())
 }

@@ -7,6 +7,41 @@ use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use super::{Column, Model};
 
+/// The application of a row that begins with [`columns`], of either of the two libraries that read rows.
+macro_rules! model {
+    ($row:ident.$get:ident) => {
+        Ok(Model {
+            id: $row.$get(Column::Id as usize)?,
+            tenant_id: $row.$get(Column::TenantId as usize)?,
+            name: $row.$get(Column::Name as usize)?,
+            normalised_name: $row.$get(Column::NormalisedName as usize)?,
+            system_number: $row.$get(Column::SystemNumber as usize)?,
+            local_tenant_id: $row.$get(Column::LocalTenantId as usize)?,
+            base_url: $row.$get(Column::BaseUrl as usize)?,
+            provider_name: $row.$get(Column::ProviderName as usize)?,
+            description: $row.$get(Column::Description as usize)?,
+            integration_system_id: $row.$get(Column::IntegrationSystemId as usize)?,
+            application_template_id: $row.$get(Column::ApplicationTemplateId as usize)?,
+            health_check_url: $row.$get(Column::HealthCheckUrl as usize)?,
+            application_namespace: $row.$get(Column::ApplicationNamespace as usize)?,
+            system_status: $row.$get(Column::SystemStatus as usize)?,
+            ready: $row.$get(Column::Ready as usize)?,
+            created_at: $row.$get(Column::CreatedAt as usize)?,
+            updated_at: $row.$get(Column::UpdatedAt as usize)?,
+            deleted_at: $row.$get(Column::DeletedAt as usize)?,
+            error: $row.$get(Column::Error as usize)?,
+            status_condition: $row.$get(Column::StatusCondition as usize)?,
+            status_timestamp: $row.$get(Column::StatusTimestamp as usize)?,
+            operation_id: $row.$get(Column::OperationId as usize)?,
+            operation_type: $row.$get(Column::OperationType as usize)?,
+            revision: $row.$get(Column::Revision as usize)?,
+        })
+    };
+}
+
+/// How many columns an application has.
+pub(crate) const COLUMNS: usize = Column::Revision as usize + 1;
+
 /// The columns of an application as a statement must have them first, in order.
 pub(crate) fn columns() -> String {
     let columns = Column::iter().map(|column| format!("application.{}", column.as_str()));
@@ -33,30 +68,10 @@ where
     bool: for<'r> Decode<'r, R::Database> + Type<R::Database>,
     i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
 {
-    Ok(Model {
-        id: row.try_get(Column::Id as usize)?,
-        tenant_id: row.try_get(Column::TenantId as usize)?,
-        name: row.try_get(Column::Name as usize)?,
-        normalised_name: row.try_get(Column::NormalisedName as usize)?,
-        system_number: row.try_get(Column::SystemNumber as usize)?,
-        local_tenant_id: row.try_get(Column::LocalTenantId as usize)?,
-        base_url: row.try_get(Column::BaseUrl as usize)?,
-        provider_name: row.try_get(Column::ProviderName as usize)?,
-        description: row.try_get(Column::Description as usize)?,
-        integration_system_id: row.try_get(Column::IntegrationSystemId as usize)?,
-        application_template_id: row.try_get(Column::ApplicationTemplateId as usize)?,
-        health_check_url: row.try_get(Column::HealthCheckUrl as usize)?,
-        application_namespace: row.try_get(Column::ApplicationNamespace as usize)?,
-        system_status: row.try_get(Column::SystemStatus as usize)?,
-        ready: row.try_get(Column::Ready as usize)?,
-        created_at: row.try_get(Column::CreatedAt as usize)?,
-        updated_at: row.try_get(Column::UpdatedAt as usize)?,
-        deleted_at: row.try_get(Column::DeletedAt as usize)?,
-        error: row.try_get(Column::Error as usize)?,
-        status_condition: row.try_get(Column::StatusCondition as usize)?,
-        status_timestamp: row.try_get(Column::StatusTimestamp as usize)?,
-        operation_id: row.try_get(Column::OperationId as usize)?,
-        operation_type: row.try_get(Column::OperationType as usize)?,
-        revision: row.try_get(Column::Revision as usize)?,
-    })
+    model!(row.try_get)
+}
+
+/// The application of a row of SQLite that begins with [`columns`].
+pub(crate) fn read_sqlite(row: &rusqlite::Row<'_>) -> rusqlite::Result<Model> {
+    model!(row.get)
 }
