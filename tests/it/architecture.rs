@@ -12,7 +12,7 @@ const LINES_PER_FILE: usize = 400;
 /// What each package may use of the others.
 const OURS: &[(&str, &[&str])] = &[
     ("binnacle-domain", &[]),
-    ("binnacle-proto", &["binnacle-domain"]),
+    ("binnacle-proto", &["binnacle-boot", "binnacle-domain"]),
     ("binnacle-boot", &[]),
     ("director-gateway", SERVICE),
     ("scheduler-svc", SERVICE),

@@ -93,6 +93,26 @@ async fn a_panic_rolls_back_and_the_thread_goes_on() {
 }
 
 #[tokio::test]
+async fn who_looks_sees_what_is_committed_and_cannot_write_and_may_panic() {
+    let directory = TempDir::new().unwrap();
+    let (_database, sqlite) = open(&directory).await;
+    let told = sqlite.look(|connection| insert(connection, 2)).await;
+    let told = told.unwrap_err().to_string();
+    assert!(told.contains("readonly"), "{told}");
+    let panicking = sqlite.look(|_| -> Result<(), sqlx::Error> { panic!("in the middle") });
+    let told = panicking.await.unwrap_err();
+    assert!(matches!(told, sqlx::Error::WorkerCrashed), "{told}");
+    insert_at_once(&sqlite, 2).await.unwrap();
+    let count = sqlite.look(|connection| {
+        let count = "SELECT count(*) FROM thing";
+        connection
+            .query_row(count, (), |row| row.get::<_, i64>(0))
+            .map_err(failure)
+    });
+    assert_eq!(count.await.unwrap(), 2);
+}
+
+#[tokio::test]
 async fn a_caller_that_goes_away_leaves_no_transaction_open() {
     let directory = TempDir::new().unwrap();
     let (database, sqlite) = open(&directory).await;

@@ -1,5 +1,5 @@
-//! A connection that a batch keeps for the next one. One from the pool is looked at first, and tested when it
-//! goes back, each of which costs a round trip.
+//! Where batches go. On PostgreSQL a connection is kept for the next one: what comes from the pool is looked at first,
+//! and tested when it goes back, each of which costs a round trip.
 
 use std::time::{Duration, Instant};
 
@@ -48,7 +48,7 @@ impl Source {
     }
 }
 
-/// Where the connections of one kind of batch come from.
+/// The connection of one kind of batch, and where the next one comes from.
 pub(super) struct Held {
     pool: PgPool,
     settings: &'static str,

@@ -30,6 +30,8 @@ thread_local! {
 
 /// How gRPC says that a message of no bytes follows: not compressed, and four bytes of length.
 const FRAME: &[u8] = &[0; 5];
+/// How many messages are taken from those who have more before they are read.
+const TOGETHER: usize = 64;
 
 /// Protobuf over the network, and the messages themselves within a process. The contracts' generated code names it.
 #[derive(Clone, Debug)]
@@ -76,6 +78,14 @@ impl<T: Message + 'static> codec::Encoder for Encoder<T> {
             }
             None => self.0.encode(item, buffer),
         })
+    }
+
+    fn buffer_settings(&self) -> codec::BufferSettings {
+        if LEFT.with_borrow(Option::is_some) {
+            let bytes = TOGETHER * FRAME.len();
+            return codec::BufferSettings::new(bytes, bytes);
+        }
+        self.0.buffer_settings()
     }
 }
 
