@@ -18,7 +18,7 @@ mod sqlite;
 mod url;
 
 pub use migration::Migration;
-pub use postgres::{Kept, Replanning, begin, is_conflict, is_fresh};
+pub use postgres::{Kept, begin, is_conflict, is_fresh};
 pub use sqlite::{Sqlite, begin_immediate, failure};
 use sqlx::{PgPool, SqlitePool};
 pub use url::{DatabaseUrl, InvalidUrl, Server};

@@ -213,6 +213,11 @@ impl Kept {
         }
     }
 
+    /// Whether there is one to take out.
+    pub fn is_there(&self) -> bool {
+        self.connection.is_some()
+    }
+
     /// Takes the connection out, or opens one. It is closed unless it comes back.
     pub async fn take(&mut self, pool: &PgPool) -> Result<PoolConnection<Postgres>, sqlx::Error> {
         if let Some(mut connection) = self.connection.take() {
@@ -241,7 +246,7 @@ impl Kept {
 /// The planner goes by the size that a table has at the moment, and what it planned while a table was empty may read
 /// all of it ever after. So plans are made again soon after the connection was opened, and then less and less often.
 #[derive(Debug)]
-pub struct Replanning {
+struct Replanning {
     due: Instant,
     pause: Duration,
 }
@@ -257,7 +262,7 @@ impl Default for Replanning {
 
 impl Replanning {
     /// Lets `connection` forget its plans, if it is time to.
-    pub async fn look(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    async fn look(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let now = Instant::now();
         if now < self.due {
             return Ok(());

@@ -1,9 +1,8 @@
-//! Where batches go. On PostgreSQL a connection is kept for the next one: what comes from the pool is looked at first,
-//! and tested when it goes back, each of which costs a round trip.
+//! Where batches go. On PostgreSQL a connection is kept for the next one, and looked at only when it has rested.
 
 use std::time::{Duration, Instant};
 
-use binnacle_boot::database::{Database, Replanning, Sqlite, is_fresh};
+use binnacle_boot::database::{Database, Kept, Sqlite, is_fresh};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
 
@@ -40,9 +39,8 @@ impl Source {
             Database::Sqlite(sqlite) => Self::Sqlite(sqlite),
             Database::Postgres(pool) => Self::Postgres(Held {
                 pool,
-                settings,
-                connection: None,
-                replanning: Replanning::default(),
+                kept: Kept::new(settings),
+                used: Instant::now(),
             }),
         }
     }
@@ -51,32 +49,26 @@ impl Source {
 /// The connection of one kind of batch, and where the next one comes from.
 pub(super) struct Held {
     pool: PgPool,
-    settings: &'static str,
-    connection: Option<(PoolConnection<Postgres>, Instant)>,
-    replanning: Replanning,
+    kept: Kept,
+    used: Instant,
 }
 
 impl Held {
     /// A connection, which is given up unless it is [kept](Held::keep).
     pub(super) async fn take(&mut self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
-        if let Some((mut connection, used)) = self.connection.take()
-            && (used.elapsed() < REST || matches!(is_fresh(&mut connection).await, Ok(true)))
+        if self.kept.is_there()
+            && self.used.elapsed() >= REST
+            && let Ok(mut connection) = self.kept.take(&self.pool).await
+            && matches!(is_fresh(&mut connection).await, Ok(true))
         {
-            self.replanning.look(&mut connection).await?;
             return Ok(connection);
         }
-        // Boxed: it is 14 KB, and whoever awaits this would be as large and moved from layer to layer.
-        let mut connection = Box::pin(self.pool.acquire()).await?;
-        connection.close_on_drop();
-        sqlx::raw_sql(self.settings)
-            .execute(&mut *connection)
-            .await?;
-        self.replanning = Replanning::default();
-        Ok(connection)
+        self.kept.take(&self.pool).await
     }
 
     /// Keeps a connection that has served without an error.
     pub(super) fn keep(&mut self, connection: PoolConnection<Postgres>) {
-        self.connection = Some((connection, Instant::now()));
+        self.kept.put(connection);
+        self.used = Instant::now();
     }
 }
