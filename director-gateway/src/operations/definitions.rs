@@ -29,10 +29,12 @@ pub(super) struct Definitions {
     known: Mutex<Known>,
 }
 
-/// Definitions, which have no id, and their hashes.
+/// Definitions, which have no id.
 #[derive(Default)]
 struct Known {
     definitions: HashMap<Hash, Arc<v1::Webhook>>,
+    /// Of those that were hashed here. One that was only read may say more than this version knows of, and is not what
+    /// looks like it.
     hashes: HashMap<Arc<v1::Webhook>, Hash>,
 }
 
@@ -53,7 +55,6 @@ impl Definitions {
         if known.definitions.len() >= REMEMBERED {
             *known = Known::default();
         }
-        known.hashes.insert(Arc::clone(&webhook), hash);
         known.definitions.insert(hash, webhook);
     }
 
@@ -65,9 +66,10 @@ impl Definitions {
         for webhook in webhooks {
             let id = mem::take(&mut webhook.id);
             let hash = self.hash(webhook).await;
-            references.extend_from_slice(id.parse().unwrap_or(Uuid::nil()).as_bytes());
-            references.extend_from_slice(&hash?);
             webhook.id = id;
+            let id: Uuid = webhook.id.parse().unwrap_or_default();
+            references.extend_from_slice(id.as_bytes());
+            references.extend_from_slice(&hash?);
         }
         Ok(references)
     }
@@ -80,8 +82,13 @@ impl Definitions {
         }
         let body = definition.encode_to_vec();
         let hash = Sha256::digest(&body).into();
-        self.store(&hash, &body).await?;
-        self.remember(hash, Arc::new(definition.clone()));
+        let is_known = self.known().definitions.contains_key(&hash);
+        if !is_known {
+            self.store(&hash, &body).await?;
+        }
+        let definition = Arc::new(definition.clone());
+        self.remember(hash, Arc::clone(&definition));
+        self.known().hashes.insert(definition, hash);
         Ok(hash)
     }
 
@@ -151,5 +158,48 @@ impl Definitions {
             self.remember(*hash, Arc::clone(webhook));
         }
         Ok(webhook)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use binnacle_boot::Shutdown;
+    use binnacle_boot::database::{DatabaseUrl, Options};
+    use binnacle_test_support::scratch;
+
+    use super::*;
+    use crate::registry::Registry;
+
+    #[tokio::test]
+    async fn a_definition_that_says_more_than_is_understood_stands_for_no_other() {
+        let scratch = scratch();
+        let url = DatabaseUrl::Sqlite(scratch.path().to_owned());
+        let registry = Registry::open(&url, Options::default(), &Shutdown::new()).await;
+        let definitions = Definitions::new(registry.unwrap().database().clone());
+        let webhook = v1::Webhook {
+            id: Uuid::from_u128(1).to_string(),
+            url: Some("http://h".to_owned()),
+            ..v1::Webhook::default()
+        };
+        let plain = v1::Webhook {
+            id: String::new(),
+            ..webhook.clone()
+        };
+        // Field 1000, a number.
+        let newer = [plain.encode_to_vec(), vec![0xc0, 0x3e, 1]].concat();
+        let hash = [7; HASH];
+        definitions.store(&hash, &newer).await.unwrap();
+        let reference = [Uuid::from_u128(1).as_bytes(), &hash[..]].concat();
+        let expected = [webhook];
+        let read = definitions.find(&reference).await.unwrap().unwrap();
+        assert_eq!(read, expected, "as far as it is understood");
+        for _ in 0..2 {
+            let mut webhooks = expected.clone();
+            let kept = definitions.keep(&mut webhooks).await.unwrap();
+            assert_ne!(kept, reference);
+            assert_eq!(webhooks, expected, "stays as it is");
+            let found = definitions.find(&kept).await.unwrap().unwrap();
+            assert_eq!(found, webhooks);
+        }
     }
 }

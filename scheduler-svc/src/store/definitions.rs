@@ -32,10 +32,12 @@ pub(super) struct Definitions {
     known: Mutex<Known>,
 }
 
-/// Definitions, whose ids are nil, and their hashes.
+/// Definitions, whose ids are nil.
 #[derive(Debug, Default)]
 struct Known {
     definitions: HashMap<String, Arc<Webhook>>,
+    /// Of those that were hashed here. One that was only read may say more than this version knows of, and is not what
+    /// looks like it.
     hashes: HashMap<Arc<Webhook>, String>,
 }
 
@@ -51,13 +53,11 @@ impl Definitions {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn remember(&self, hash: String, webhook: Webhook) {
+    fn remember(&self, hash: String, webhook: Arc<Webhook>) {
         let mut known = self.known();
         if known.definitions.len() >= REMEMBERED {
             *known = Known::default();
         }
-        let webhook = Arc::new(webhook);
-        known.hashes.insert(Arc::clone(&webhook), hash.clone());
         known.definitions.insert(hash, webhook);
     }
 
@@ -82,8 +82,13 @@ impl Definitions {
         }
         let text = stored::json(definition);
         let hash = digest(&text);
-        self.insert(&hash, &text).await?;
-        self.remember(hash.clone(), definition.clone());
+        let is_known = self.known().definitions.contains_key(&hash);
+        if !is_known {
+            self.insert(&hash, &text).await?;
+        }
+        let definition = Arc::new(definition.clone());
+        self.remember(hash.clone(), Arc::clone(&definition));
+        self.known().hashes.insert(definition, hash.clone());
         Ok(hash)
     }
 
@@ -129,7 +134,7 @@ impl Definitions {
             reason: format!("the webhook definition {hash} is missing"),
         })?;
         let webhook: Webhook = stored::parse(id, &definition)?;
-        self.remember(hash.to_owned(), webhook.clone());
+        self.remember(hash.to_owned(), Arc::new(webhook.clone()));
         Ok(webhook)
     }
 
@@ -156,4 +161,46 @@ fn digest(definition: &str) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use binnacle_boot::database::{DatabaseUrl, Options};
+    use binnacle_test_support::scratch;
+
+    use super::*;
+    use crate::store::{MIGRATIONS, SCHEMA};
+
+    #[tokio::test]
+    async fn a_definition_that_says_more_than_is_understood_stands_for_no_other() {
+        let scratch = scratch();
+        let url = DatabaseUrl::Sqlite(scratch.path().to_owned());
+        let database = Database::open(&url, SCHEMA, Options::default());
+        let database = database.await.unwrap();
+        database.migrate(SCHEMA, MIGRATIONS).await.unwrap();
+        let definitions = Definitions::new(database);
+        let plain =
+            r#"{"id":"00000000-0000-0000-0000-000000000000","type":"REGISTER_APPLICATION"}"#;
+        let mut webhook: Webhook = serde_json::from_str(plain).unwrap();
+        webhook.id = Uuid::from_u128(1);
+        let newer = plain.replace('{', r#"{"since_the_next_version":true,"#);
+        definitions.insert("newer", &newer).await.unwrap();
+        let reference = Reference {
+            id: webhook.id,
+            hash: "newer".to_owned(),
+        };
+        let expected = [webhook];
+        let read = definitions.find(Uuid::nil(), &[reference]).await.unwrap();
+        assert_eq!(read, expected, "as far as it is understood");
+        for _ in 0..2 {
+            let mut webhooks = expected.clone();
+            let kept = definitions.keep(&mut webhooks).await.unwrap();
+            assert_ne!(kept[0].hash, "newer");
+            assert_eq!(webhooks, expected, "stays as it is");
+            assert_eq!(
+                definitions.find(Uuid::nil(), &kept).await.unwrap(),
+                webhooks
+            );
+        }
+    }
 }
