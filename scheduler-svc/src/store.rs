@@ -71,6 +71,12 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sqlite: "",
         postgres: include_str!("../migrations/postgres/0003_write_batch.sql"),
     },
+    Migration {
+        version: 4,
+        name: "operation_tenant",
+        sqlite: "",
+        postgres: include_str!("../migrations/postgres/0004_operation_tenant.sql"),
+    },
 ];
 
 /// For every connection to PostgreSQL. The planner knows nothing about a table that was empty a moment ago;
