@@ -1,12 +1,16 @@
 //! How the databases go about the statements: by an index, whether the tables are empty or full.
 
-use binnacle_boot::database::{Database, DatabaseUrl, Options};
+use binnacle_boot::{
+    Shutdown,
+    database::{Database, DatabaseUrl, Options},
+};
 use binnacle_test_support::{Postgres, Scratch, scratch};
+use prometheus::Registry;
 use sqlx::{AssertSqlSafe, PgPool, Row as _, SqlitePool};
 use uuid::Uuid;
 
 use super::{
-    MIGRATIONS, SCHEMA, SETTINGS,
+    MIGRATIONS, SCHEMA, SETTINGS, Session, Store,
     list::{self, Filter, Phase},
     statement,
 };
@@ -115,7 +119,7 @@ async fn on_sqlite_what_every_operation_passes_fills_no_table_of_its_own() {
     let scratch: Scratch = scratch();
     let database = open(DatabaseUrl::Sqlite(scratch.path().to_owned())).await;
     let pool = database.sqlite().unwrap();
-    let passed = ["save", "attempt", "end", "finished", "close", "record"];
+    let passed = ["save", "attempt", "end", "ended", "close", "record"];
     let mut seen = 0;
     for (name, sql) in statement::sqlite() {
         if !passed.contains(&name) {
@@ -263,4 +267,74 @@ async fn on_postgres_a_batch_looks_at_few_pages_however_full_the_tables_became()
         .unwrap();
     let looked_at = pages(&mut connection, &batch(1)).await;
     assert!(looked_at < FEW, "{looked_at} pages");
+}
+
+#[tokio::test]
+async fn on_postgres_a_batch_looks_at_few_pages_when_nearly_all_that_was_there_is_gone() {
+    let url = Postgres::shared().create_database();
+    let database = open(url.parse().unwrap()).await;
+    let pool = database.postgres().unwrap();
+    let fill = |first: i64, last: i64| {
+        format!(
+            "INSERT INTO operation
+             SELECT lpad(to_hex(n), 32, '0')::uuid, '{}', 'application', gen_random_uuid(), n % 10,
+                repeat('x', 1000), '[]', NULL, 1, 1, '00000000-0000-0000-0000-000000000000', 0, n, n, n
+             FROM generate_series({first}, {last}) AS n WHERE n <> 7;",
+            Uuid::max()
+        )
+    };
+    // Few rows, in order, at the end of many pages: what VACUUM finds of a table that turns over.
+    let gone = format!(
+        "{} DELETE FROM operation WHERE due_at < {ROWS} - 10",
+        fill(1, ROWS)
+    );
+    sqlx::raw_sql(AssertSqlSafe(gone))
+        .execute(pool)
+        .await
+        .unwrap();
+    sqlx::raw_sql("VACUUM ANALYZE operation")
+        .execute(pool)
+        .await
+        .unwrap();
+    let again = fill(ROWS + 1, ROWS + ROWS);
+    sqlx::raw_sql(AssertSqlSafe(again))
+        .execute(pool)
+        .await
+        .unwrap();
+    let mut connection = super::sql::kept().take(pool).await.unwrap();
+    // What a connection reads of the catalogue it reads once.
+    pages(&mut connection, &batch(0)).await;
+    let first = u128::try_from(ROWS).unwrap() + 100;
+    let looked_at = pages(&mut connection, &batch(first)).await;
+    assert!(looked_at < FEW, "{looked_at} pages");
+}
+
+#[tokio::test]
+async fn on_postgres_a_session_is_renewed_by_one_statement() {
+    const LAST: &str = "SELECT count(*) FROM pg_stat_activity \
+         WHERE datname = current_database() AND state = 'idle' AND query LIKE 'UPDATE session%'";
+    let url = Postgres::shared().create_database();
+    let database = open(url.parse().unwrap()).await;
+    let (metrics, shutdown) = (Registry::new(), Shutdown::new());
+    let store = Store::start(database.clone(), &metrics, &shutdown)
+        .await
+        .unwrap();
+    let session = Uuid::from_u128(1);
+    let hello = Session::Hello {
+        session,
+        instance: String::new(),
+        lease: 1_000_000,
+    };
+    let renew = Session::Renew {
+        session,
+        lease: 1_000_000,
+    };
+    assert!(store.session(hello).await.unwrap());
+    assert!(store.session(renew).await.unwrap());
+    // A transaction would have ended with a statement of its own.
+    let last: i64 = sqlx::query_scalar(LAST)
+        .fetch_one(database.postgres().unwrap())
+        .await
+        .unwrap();
+    assert_eq!(last, 1);
 }

@@ -43,6 +43,7 @@ pub(super) mod row {
     pub(in crate::store) const ATTEMPT: &str = include_str!("sql/sqlite/attempt.sql");
     pub(in crate::store) const RELEASE: &str = include_str!("sql/sqlite/release.sql");
     pub(in crate::store) const END: &str = include_str!("sql/sqlite/end.sql");
+    pub(in crate::store) const ENDED: &str = include_str!("sql/sqlite/ended.sql");
     pub(in crate::store) const CLOSE: &str = include_str!("sql/sqlite/close.sql");
     pub(in crate::store) const RECORD: &str = include_str!("sql/sqlite/record.sql");
 }
@@ -72,6 +73,7 @@ pub(super) fn sqlite() -> Vec<(&'static str, &'static str)> {
         ("attempt", row::ATTEMPT),
         ("release", row::RELEASE),
         ("end", row::END),
+        ("ended", row::ENDED),
         ("close", row::CLOSE),
         ("record", row::RECORD),
     ];

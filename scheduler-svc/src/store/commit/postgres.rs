@@ -1,6 +1,6 @@
 //! A batch on PostgreSQL: arrays in, one statement for all that is written.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::DerefMut};
 
 use binnacle_boot::database;
 use binnacle_domain::operation::Attempt;
@@ -18,10 +18,10 @@ use crate::store::{
     stored::{kind_name, result_name},
 };
 
-/// A transaction on PostgreSQL.
-pub(super) struct Postgres(sqlx::Transaction<'static, sqlx::Postgres>);
+/// A transaction on PostgreSQL, or a connection outside of one, on which each statement is a transaction.
+pub(super) struct Postgres<C>(pub(super) C);
 
-impl Postgres {
+impl Postgres<sqlx::Transaction<'static, sqlx::Postgres>> {
     pub(super) async fn begin(pool: &PgPool) -> Result<Self, sqlx::Error> {
         database::begin(pool).await.map(Self)
     }
@@ -31,7 +31,7 @@ impl Postgres {
     }
 }
 
-impl Transaction for Postgres {
+impl<C: DerefMut<Target = PgConnection> + Send> Transaction for Postgres<C> {
     async fn run<T: Row>(
         &mut self,
         statement: Statement,

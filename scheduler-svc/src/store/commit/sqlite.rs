@@ -11,7 +11,7 @@ use super::{
 use crate::store::{
     Error,
     sql::{Column, Value},
-    statement::{self, Statement, row},
+    statement::{Statement, row},
     stored::{kind_name, result_name},
 };
 
@@ -167,7 +167,7 @@ fn write_ends(
         return Ok(());
     }
     let mut insert = connection.prepare_cached(row::END)?;
-    let mut finished = connection.prepare_cached(statement::FINISHED.sqlite)?;
+    let mut ended = connection.prepare_cached(row::ENDED)?;
     let mut close = connection.prepare_cached(row::CLOSE)?;
     for end in ends {
         let hits = insert.execute(params![
@@ -177,9 +177,9 @@ fn write_ends(
             end.is_closing,
             now
         ])?;
-        close.execute((end.id.as_bytes(),))?;
+        close.execute((end.id.as_bytes(), hits > 0))?;
         if hits > 0 {
-            let version = finished.query_row((end.id.as_bytes(),), |row| row.get("version"))?;
+            let version = ended.query_row((connection.last_insert_rowid(),), |row| row.get(0))?;
             written.push((Kind::Ended, end.id, version));
         }
     }

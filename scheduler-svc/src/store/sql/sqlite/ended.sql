@@ -1,0 +1,1 @@
+SELECT version FROM operation_done WHERE rowid = ?1
