@@ -36,6 +36,7 @@ use crate::operations::Operations;
 use crate::registry::{self, Registry, tenant as tenants};
 
 pub use accepted::Accepted;
+pub(crate) use document::is_alike;
 pub use error::{Refusal, refusal};
 
 /// Who asks, and with what.

@@ -21,6 +21,7 @@ use async_graphql::{ErrorExtensionValues, Pos, ServerError};
 
 use self::cost::Measured;
 use self::known::Known;
+pub use self::known::Validity;
 
 /// Names, values and punctuation of a document. A text of any length is one.
 const TOKENS: usize = 20_000;
@@ -52,6 +53,8 @@ struct Admitted {
     variables: u64,
     /// How many nodes were looked at.
     visited: usize,
+    /// For requests with variables that are alike.
+    validity: Validity,
 }
 
 /// Why a document is not executed.
@@ -124,13 +127,15 @@ pub struct Guard(Known);
 impl Guard {
     /// Parses a document and lets it pass if what it expands to is within the limits.
     ///
+    /// With it comes what is known of it from earlier requests, by whoever knows the schema.
+    ///
     /// `largest_variable` is about the size of the request's largest variable in memory: the library
     /// copies it to every place that it is used in.
     pub fn admit(
         &self,
         source: &str,
         largest_variable: usize,
-    ) -> Result<ExecutableDocument, Refusal> {
+    ) -> Result<(ExecutableDocument, Validity), Refusal> {
         let admitted = if let Some(known) = self.0.get(source) {
             known
         } else {
@@ -146,7 +151,10 @@ impl Guard {
                 None,
             ));
         }
-        Ok(Arc::try_unwrap(admitted).map_or_else(|kept| kept.document.clone(), |own| own.document))
+        let validity = admitted.validity.clone();
+        let document =
+            Arc::try_unwrap(admitted).map_or_else(|kept| kept.document.clone(), |own| own.document);
+        Ok((document, validity))
     }
 }
 
@@ -158,6 +166,7 @@ fn admit(source: &str) -> Result<Admitted, Refusal> {
         document,
         variables,
         visited,
+        validity: Validity::default(),
     })
 }
 

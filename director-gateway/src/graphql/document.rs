@@ -9,6 +9,7 @@
 //!
 //! *Invariant*: every operation and every fragment is walked once; fragments are not expanded.
 
+mod alike;
 mod walk;
 
 use std::collections::{HashMap, HashSet};
@@ -21,6 +22,7 @@ use async_graphql::parser::types::{
 };
 use async_graphql::{Name, Positioned, ServerError, ServerResult, Value, Variables};
 
+pub(crate) use alike::is_alike;
 use walk::{Use, Walk};
 
 /// An argument or a member of an input object.

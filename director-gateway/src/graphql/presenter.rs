@@ -10,15 +10,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_graphql::extensions::{
     Extension, ExtensionContext, ExtensionFactory, NextParseQuery, NextPrepareRequest, NextRequest,
-    NextResolve, ResolveInfo,
+    NextResolve, NextValidation, ResolveInfo,
 };
 use async_graphql::parser::types::ExecutableDocument;
-use async_graphql::{Name, Request, Response, ServerError, ServerResult, Value, Variables};
+use async_graphql::{
+    Name, Request, Response, ServerError, ServerResult, ValidationResult, Value, Variables,
+};
 use indexmap::IndexMap;
 
 use super::accepted::Accepted;
 use super::document::Documents;
 use super::error::{extend, shown};
+use crate::guard::Validity;
 use crate::registry::Error;
 
 /// Stands for a null that is not allowed. No enum has a value of this name.
@@ -91,10 +94,28 @@ impl Extension for Presenter {
         next: NextParseQuery<'_>,
     ) -> ServerResult<ExecutableDocument> {
         let mut document = next.run(ctx, query, variables).await?;
+        if known(ctx).is_some() {
+            return Ok(document);
+        }
         let wanted = locked(&self.operation).take();
         self.documents
             .complete(&mut document, wanted.as_deref(), variables)?;
         Ok(document)
+    }
+
+    async fn validation(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        next: NextValidation<'_>,
+    ) -> Result<ValidationResult, Vec<ServerError>> {
+        if let Some(result) = known(ctx) {
+            return Ok(result);
+        }
+        let result = next.run(ctx).await?;
+        if let Some(validity) = ctx.data_opt::<Validity>() {
+            validity.set(result);
+        }
+        Ok(result)
     }
 
     async fn resolve(
@@ -116,6 +137,11 @@ impl Extension for Presenter {
         let broken = || Value::Enum(Name::new(BROKEN));
         Ok(Some(if is_nullable { value } else { broken() }))
     }
+}
+
+/// What the library found when it looked at the document of this request with variables like these.
+fn known(ctx: &ExtensionContext<'_>) -> Option<ValidationResult> {
+    ctx.data_opt::<Validity>().and_then(Validity::get)
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 use std::mem;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use async_graphql::ValidationResult;
 
 use super::Admitted;
 
@@ -13,6 +15,21 @@ const GENERATION: usize = 128;
 const LENGTH: usize = 4 * 1024;
 /// Nodes of a document that is kept, at most.
 const NODES: usize = 200;
+
+/// What the library found when it looked whether a document is valid, once it has found it so. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Validity(Arc<OnceLock<ValidationResult>>);
+
+impl Validity {
+    pub(crate) fn get(&self) -> Option<ValidationResult> {
+        self.0.get().copied()
+    }
+
+    /// What comes second is the same.
+    pub(crate) fn set(&self, result: ValidationResult) {
+        let _ = self.0.set(result);
+    }
+}
 
 /// Documents by their text.
 #[derive(Debug, Default)]

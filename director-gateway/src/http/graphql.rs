@@ -86,7 +86,7 @@ fn prepare(
         operation_name,
         variables,
     } = params;
-    let document = guard
+    let (document, validity) = guard
         .admit(&query, largest)
         .map_err(|refusal| Box::new(Answer::refused(media, refusal.into())))?;
     let operation = operation_type(&document, operation_name.as_deref()).map_err(|message| {
@@ -98,7 +98,11 @@ fn prepare(
         return Err(Box::new(Answer::not_allowed(media, &message, "POST")));
     }
     let variables = Variables::from_json(serde_json::Value::Object(variables));
+    let is_alike = graphql::is_alike(&document, &variables);
     let mut request = Request::new(query).variables(variables);
+    if is_alike {
+        request = request.data(validity);
+    }
     request.operation_name = operation_name;
     request.set_parsed_query(document);
     Ok((operation, request))

@@ -378,3 +378,31 @@ async fn waiting_for_an_unknown_operation_does_not_wait() {
     assert_eq!(response.status(), StatusCode::NOT_FOUND);
     assert_eq!(response.headers()["preference-applied"], "wait=25");
 }
+
+#[tokio::test]
+async fn a_document_that_was_found_valid_is_refused_with_variables_that_do_not_fit() {
+    let gateway = Gateway::start().await;
+    let one = "query($id: ID!) { application(id: $id) { id } }";
+    let two = "query Two($first: Int, $name: ID!) { applications(first: $first) { totalCount } \
+        application(id: $name) { id } }";
+    let object = "mutation($id: ID!, $name: String!) { registerApplication(in: {name: $name, \
+        integrationSystemID: $id, labels: 5, webhooks: [{type: NONE}]}) { id } }";
+    for document in [one, two, object] {
+        for variables in [
+            json!({"id": "a", "name": "b"}),
+            json!({"id": "c", "name": "d", "first": 1}),
+            json!({"id": 1, "name": true, "first": "x"}),
+            json!({"id": {}, "name": [], "first": 1.5}),
+            json!({"id": null, "name": null}),
+            json!({"id": ["a"], "name": ["b"]}),
+            json!({}),
+            json!({"id": "e", "name": "f"}),
+        ] {
+            // Never seen before, since its text is another.
+            let new = format!("{document} # {variables}");
+            let expected = gateway.ask("test", &new, variables.clone()).await;
+            let found = gateway.ask("test", document, variables.clone()).await;
+            assert_eq!(found, expected, "{document} {variables}");
+        }
+    }
+}

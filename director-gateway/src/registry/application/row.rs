@@ -1,15 +1,32 @@
 //! Reading applications by the positions of their columns: by name, and with the library's error for every null,
 //! it takes several times as long, and pages have many.
 
+use std::convert::identity;
+
+use chrono::DateTime;
+use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
 use sea_orm::entity::prelude::*;
 use sea_orm::{DbErr, Iterable as _, QueryResult, RuntimeErr};
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use super::{Column, Model};
 
-/// The application of a row that begins with [`columns`], of either of the two libraries that read rows.
+/// A time as we write it to SQLite. The library tries formats, which takes several times as long.
+struct Timestamp(DateTimeUtc);
+
+impl FromSql for Timestamp {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match DateTime::parse_from_rfc3339(value.as_str()?) {
+            Ok(time) => Ok(Self(time.to_utc())),
+            Err(_) => DateTimeUtc::column_result(value).map(Self),
+        }
+    }
+}
+
+/// The application of a row that begins with [`columns`], of either of the libraries that read rows; `time`: from how
+/// it reads times.
 macro_rules! model {
-    ($row:ident.$get:ident) => {
+    ($row:ident.$get:ident, $time:expr) => {
         Ok(Model {
             id: $row.$get(Column::Id as usize)?,
             tenant_id: $row.$get(Column::TenantId as usize)?,
@@ -26,12 +43,12 @@ macro_rules! model {
             application_namespace: $row.$get(Column::ApplicationNamespace as usize)?,
             system_status: $row.$get(Column::SystemStatus as usize)?,
             ready: $row.$get(Column::Ready as usize)?,
-            created_at: $row.$get(Column::CreatedAt as usize)?,
-            updated_at: $row.$get(Column::UpdatedAt as usize)?,
-            deleted_at: $row.$get(Column::DeletedAt as usize)?,
+            created_at: $time($row.$get(Column::CreatedAt as usize)?),
+            updated_at: Option::map($row.$get(Column::UpdatedAt as usize)?, $time),
+            deleted_at: Option::map($row.$get(Column::DeletedAt as usize)?, $time),
             error: $row.$get(Column::Error as usize)?,
             status_condition: $row.$get(Column::StatusCondition as usize)?,
-            status_timestamp: $row.$get(Column::StatusTimestamp as usize)?,
+            status_timestamp: $time($row.$get(Column::StatusTimestamp as usize)?),
             operation_id: $row.$get(Column::OperationId as usize)?,
             operation_type: $row.$get(Column::OperationType as usize)?,
             revision: $row.$get(Column::Revision as usize)?,
@@ -68,10 +85,10 @@ where
     bool: for<'r> Decode<'r, R::Database> + Type<R::Database>,
     i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
 {
-    model!(row.try_get)
+    model!(row.try_get, identity)
 }
 
 /// The application of a row of SQLite that begins with [`columns`].
 pub(crate) fn read_sqlite(row: &rusqlite::Row<'_>) -> rusqlite::Result<Model> {
-    model!(row.get)
+    model!(row.get, |Timestamp(time)| time)
 }
