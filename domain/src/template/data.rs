@@ -37,6 +37,8 @@ const BEHIND_STATUS: [(&str, &str); 6] = [
     ("BaseURL", "baseUrl"),
     ("ApplicationNamespace", "applicationNamespace"),
 ];
+/// With its name, status and entity.
+const APPLICATION_FIELDS: usize = BEFORE_STATUS.len() + BEHIND_STATUS.len() + 3;
 const ENTITY_TIMES: [(&str, &str); 3] = [
     ("CreatedAt", "createdAt"),
     ("UpdatedAt", "updatedAt"),
@@ -247,7 +249,8 @@ fn member<'a, 'b>(object: &'b Json<'a>, name: &str) -> &'b Json<'a> {
 
 fn application(application: &Json<'_>) -> Value {
     let optional = |(name, json)| named((name, json), optional(member(application, json)));
-    let mut fields = vec![named(("Name", "name"), text(member(application, "name")))];
+    let mut fields = Vec::with_capacity(APPLICATION_FIELDS);
+    fields.push(named(("Name", "name"), text(member(application, "name"))));
     fields.extend(BEFORE_STATUS.map(optional));
     let status = match member(application, "status") {
         Json::Null => Value::Ptr(Err(STATUS)),
@@ -287,13 +290,10 @@ fn application(application: &Json<'_>) -> Value {
 }
 
 fn entity(application: &Json<'_>) -> Value {
-    let mut fields = vec![
-        named(("ID", "id"), text(member(application, "id"))),
-        named(
-            ("Ready", "ready"),
-            Value::Bool(matches!(member(application, "ready"), Json::Bool(true))),
-        ),
-    ];
+    let mut fields = Vec::with_capacity(ENTITY_MEMBERS.len());
+    fields.push(named(("ID", "id"), text(member(application, "id"))));
+    let is_ready = matches!(member(application, "ready"), Json::Bool(true));
+    fields.push(named(("Ready", "ready"), Value::Bool(is_ready)));
     for (name, json) in ENTITY_TIMES {
         let value = match member(application, json) {
             Json::Null => Value::Ptr(Err(TIMESTAMP)),

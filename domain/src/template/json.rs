@@ -92,6 +92,8 @@ pub(crate) fn parse(text: &str) -> Result<Json<'_>, String> {
     }
 }
 
+/// An object seldom has fewer, and growing to as many from nothing takes as long as reading them.
+const SOME_MEMBERS: usize = 8;
 /// Go refuses to nest deeper than ten thousand; the parser's stack does not allow as much.
 const MAX_DEPTH: usize = 250;
 
@@ -172,7 +174,7 @@ impl<'a> Parser<'a> {
 
     fn object(&mut self, depth: usize) -> Result<Json<'a>, String> {
         self.at += 1;
-        let mut members = Vec::new();
+        let mut members = Vec::with_capacity(SOME_MEMBERS);
         self.skip_blanks();
         if self.peek() == Some(b'}') {
             self.at += 1;
