@@ -168,12 +168,10 @@ impl Outcomes {
             }),
             (Write::Save(save), Answer::Saved(Saved::At(version))) => {
                 let phase = self.saved(save);
+                let version = *version;
                 Some(Changed {
                     id: save.id,
-                    progress: phase.map(|phase| Progress {
-                        phase,
-                        version: *version,
-                    }),
+                    progress: Some(Progress { phase, version }),
                 })
             }
             (Write::Done(done), Answer::Saved(Saved::At(version))) => {
@@ -190,19 +188,20 @@ impl Outcomes {
         }
     }
 
-    fn saved(&mut self, save: &Save) -> Option<Phase> {
+    /// What was concluded elsewhere is not saved here: nothing is left to be tried, and a worker releases it.
+    fn saved(&mut self, save: &Save) -> Phase {
         if let Some(outcome) = &save.outcome {
             self.remember(save.id, has_succeeded(outcome));
-            return Some(Phase::Finalizing);
+            return Phase::Finalizing;
         }
         let is_concluded = [&self.recent, &self.older]
             .iter()
             .any(|outcomes| outcomes.contains_key(&save.id));
         if is_concluded {
-            return Some(Phase::Finalizing);
+            Phase::Finalizing
+        } else {
+            Phase::InProgress
         }
-        // What is let go may have been concluded elsewhere and wait for the registry.
-        save.release_for.is_none().then_some(Phase::InProgress)
     }
 
     fn done(&mut self, done: &Done) -> Option<Phase> {
@@ -309,7 +308,7 @@ mod tests {
             changed.progress.map(|progress| progress.phase)
         };
         assert_eq!(phase(&save(1, None, None)), Some(Phase::InProgress));
-        assert_eq!(phase(&save(1, None, Some(5))), None);
+        assert_eq!(phase(&save(1, None, Some(5))), Some(Phase::InProgress));
         assert_eq!(
             phase(&save(1, Some(&failed), None)),
             Some(Phase::Finalizing)
