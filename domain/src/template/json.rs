@@ -92,7 +92,7 @@ pub(crate) fn parse(text: &str) -> Result<Json<'_>, String> {
     }
 }
 
-/// An object seldom has fewer, and growing to as many from nothing takes as long as reading them.
+/// Most objects have about as many, and growing to that from nothing takes as long as reading them.
 const SOME_MEMBERS: usize = 8;
 /// Go refuses to nest deeper than ten thousand; the parser's stack does not allow as much.
 const MAX_DEPTH: usize = 250;
