@@ -24,8 +24,6 @@ struct StoredSpec<'a> {
     correlation_id: Cow<'a, str>,
     webhooks: Cow<'a, [Reference]>,
     related_resources: Cow<'a, [Resource]>,
-    /// Written by [`spec_to`].
-    #[serde(skip_serializing)]
     request_object: Cow<'a, str>,
     traceparent: Cow<'a, str>,
     created_at: Time,
@@ -46,38 +44,16 @@ pub(super) fn spec_to(spec: &Spec, webhooks: &[Reference]) -> String {
         traceparent,
         created_at,
     } = spec;
-    let mut stored = json(&StoredSpec {
+    json(&StoredSpec {
         operation_type: *operation_type,
         category: category.into(),
         correlation_id: correlation_id.into(),
         webhooks: webhooks.into(),
         related_resources: related_resources.into(),
-        request_object: Cow::default(),
+        request_object: request_object.into(),
         traceparent: traceparent.into(),
         created_at: *created_at,
-    });
-    let end = stored.pop();
-    stored.push_str(",\"request_object\":");
-    stored.push_str(&quoted(request_object));
-    stored.extend(end);
-    stored
-}
-
-/// A text as JSON has it. The request object is JSON itself and has a quote every few letters, between which
-/// `serde_json` writes piece by piece.
-fn quoted(text: &str) -> String {
-    let mut quoted = Vec::with_capacity(text.len() + text.len() / 4 + 2);
-    quoted.push(b'"');
-    for byte in text.bytes() {
-        match byte {
-            b'"' | b'\\' => quoted.extend([b'\\', byte]),
-            ..0x20 => quoted.extend(format!("\\u{byte:04x}").bytes()),
-            _ => quoted.push(byte),
-        }
-    }
-    quoted.push(b'"');
-    // Only single bytes were put between those of a text.
-    String::from_utf8(quoted).unwrap_or_default()
+    })
 }
 
 /// JSON of a value whose keys are all strings, which cannot fail.
@@ -302,16 +278,6 @@ pub(super) fn time(micros: i64) -> Time {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_quoted_text_is_read_as_it_was() {
-        let letters = ('\0'..='\u{ff}').chain(['\u{2028}', '\u{fffd}', '\u{10ffff}']);
-        let all: String = letters.collect();
-        for text in ["", r#"{"a":"\"","b":[1]}"#, &all] {
-            let read: String = serde_json::from_str(&quoted(text)).unwrap();
-            assert_eq!(read, text);
-        }
-    }
 
     #[test]
     fn every_kind_and_result_has_a_name_of_its_own() {
