@@ -182,3 +182,31 @@ fn present(error: &mut ServerError) {
         extensions.set("operation_id", Value::from(id.to_string()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graphql::{builder, sdl};
+
+    #[tokio::test]
+    async fn a_document_is_validated_once_for_all_requests_that_share_what_came_of_it() {
+        let schema = builder().extension(Present(Documents::of(&sdl()))).finish();
+        let validity = Validity::default();
+        let ask = |document: &str| Request::new(document).data(validity.clone());
+        let refused = schema.execute(ask("{ nothing }")).await;
+        assert!(!refused.errors.is_empty());
+        assert!(
+            validity.get().is_none(),
+            "what is refused is looked at again"
+        );
+        let answered = schema.execute(ask("{ __typename }")).await;
+        assert!(answered.errors.is_empty(), "{:?}", answered.errors);
+        assert!(validity.get().is_some());
+        // Another document, which shows that nobody looks.
+        let unseen = schema.execute(ask("{ nothing }")).await;
+        assert_ne!(
+            format!("{:?}", unseen.errors),
+            format!("{:?}", refused.errors)
+        );
+    }
+}
