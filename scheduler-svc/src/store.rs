@@ -77,6 +77,12 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sqlite: "",
         postgres: include_str!("../migrations/postgres/0004_operation_tenant.sql"),
     },
+    Migration {
+        version: 5,
+        name: "write_batch_lists",
+        sqlite: "",
+        postgres: include_str!("../migrations/postgres/0005_write_batch_lists.sql"),
+    },
 ];
 
 /// For every connection to PostgreSQL. The planner knows nothing about a table that was empty a moment ago;

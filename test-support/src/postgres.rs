@@ -134,6 +134,23 @@ impl Postgres {
         succeed(&mut psql)
     }
 
+    /// Runs statements on a database of this server and returns how the server went about each, as
+    /// `EXPLAIN (ANALYZE)` tells it: those inside functions too, which `EXPLAIN` does not show.
+    ///
+    /// # Panics
+    ///
+    /// When a statement fails.
+    pub fn explain(&self, url: &str, sql: &str) -> String {
+        const TELL: &str = "-c session_preload_libraries=auto_explain \
+             -c auto_explain.log_min_duration=0 -c auto_explain.log_nested_statements=on \
+             -c auto_explain.log_analyze=on -c auto_explain.log_level=notice";
+        let mut psql = Command::new(self.binaries.join("psql"));
+        psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", sql, url])
+            .env("PGOPTIONS", TELL);
+        let told = run(&mut psql).stderr;
+        String::from_utf8_lossy(&told).into_owned()
+    }
+
     /// Ends the server as a crash would: every connection breaks, nothing is written any more.
     /// The data stays.
     pub fn stop(&mut self) {
@@ -335,19 +352,21 @@ fn make_directory(owner: Option<(u32, u32)>) -> PathBuf {
     directory
 }
 
+/// What it printed, if all went well.
 fn succeed(command: &mut Command) -> String {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command
+    String::from_utf8_lossy(&run(command).stdout).into_owned()
+}
+
+fn run(command: &mut Command) -> Output {
+    let output = command
         .stdin(Stdio::null())
         .output()
         .unwrap_or_else(|error| panic!("{}: {error}", command.get_program().display()));
     assert!(
-        status.success(),
-        "{command:?} failed: {status}\n{}",
-        String::from_utf8_lossy(&stderr)
+        output.status.success(),
+        "{command:?} failed: {}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
     );
-    String::from_utf8_lossy(&stdout).into_owned()
+    output
 }

@@ -196,38 +196,60 @@ async fn on_postgres_no_statement_reads_a_whole_table() {
     check_postgres(pool).await;
 }
 
-/// A batch that saves, releases and ends an operation each, from `first` on, and records another, in the words of SQL.
-fn batch(first: u128) -> String {
-    const COUNT: usize = 40;
-    let mut values = vec!["'{}'".to_owned(); COUNT];
-    let mut set = |at: usize, row: &[&str]| {
-        for (value, place) in row.iter().zip(&mut values[at..]) {
-            *place = format!("'{{{value}}}'");
-        }
-    };
-    let id = |n: u128| Uuid::from_u128(n).to_string();
+/// A batch that saves `count` operations from `first` on, with a try of each, releases the next ones, ends those after
+/// them and records as many others, in the words of SQL.
+fn batch(first: u128, count: u128) -> String {
+    const ID: &str = "id";
+    const NEW: u128 = 1 << 64;
     let other = Uuid::max().to_string();
-    set(0, &[&id(first), "1", "1", "[]", "null", "null"]);
-    set(21, &[&id(first + 1), "1", &other, "1"]);
-    set(25, &[&id(first + 2), "1", "x", "1"]);
-    let new = id(7);
-    set(
-        29,
-        &[
-            &new,
-            &other,
-            "application",
-            &new,
-            "1",
-            "x",
-            "[]",
-            "0",
-            &other,
-            "1",
-        ],
-    );
-    values[COUNT - 1] = "1".to_owned();
-    format!("SELECT * FROM write_batch({})", values.join(", "))
+    let kinds: [(u128, Vec<&str>); 5] = [
+        (first, vec![ID, "1", "1", "[]", "null", "null"]),
+        (
+            first,
+            vec![
+                ID, "1", "1", ID, "1", "1", "x", "x", "1", "1", "null", "x", "x", "x", "null",
+            ],
+        ),
+        (first + count, vec![ID, "1", &other, "1"]),
+        (first + 2 * count, vec![ID, "1", "x", "1"]),
+        (
+            NEW,
+            vec![
+                ID,
+                &other,
+                "application",
+                ID,
+                "1",
+                "x",
+                "[]",
+                "0",
+                &other,
+                "1",
+            ],
+        ),
+    ];
+    let list = |first: u128, value: &str| {
+        let values: Vec<_> = (first..first + count)
+            .map(|n| value.replace(ID, &Uuid::from_u128(n).to_string()))
+            .collect();
+        format!("'{{{}}}'", values.join(","))
+    };
+    let lists: Vec<_> = kinds
+        .iter()
+        .flat_map(|(first, values)| values.iter().map(|value| list(*first, value)))
+        .collect();
+    format!("SELECT * FROM write_batch({}, 1)", lists.join(", "))
+}
+
+/// Adds an operation for each number, whose id is the number.
+fn fill(first: i64, last: i64) -> String {
+    format!(
+        "INSERT INTO operation
+         SELECT lpad(to_hex(n), 32, '0')::uuid, '{}', 'application', gen_random_uuid(), n % 10, repeat('x', 1000), '[]',
+            NULL, 1, 1, '00000000-0000-0000-0000-000000000000', 0, n, n, n
+         FROM generate_series({first}, {last}) AS n;",
+        Uuid::max()
+    )
 }
 
 /// Pages that the statement looks at.
@@ -250,22 +272,20 @@ async fn on_postgres_a_batch_looks_at_few_pages_however_full_the_tables_became()
         .execute(&mut *connection)
         .await
         .unwrap();
-    pages(&mut connection, &batch(0)).await;
-    let fill = format!(
+    pages(&mut connection, &batch(0, 1)).await;
+    let full = format!(
         "DELETE FROM operation;
-         INSERT INTO operation
-         SELECT lpad(to_hex(n), 32, '0')::uuid, gen_random_uuid(), 'application', gen_random_uuid(), n % 10, '{{}}',
-            '[]', NULL, 1, 1, '00000000-0000-0000-0000-000000000000', 0, n, n, n
-         FROM generate_series(1, {ROWS}) AS n WHERE n <> 7;
+         {}
          INSERT INTO operation_done
          SELECT gen_random_uuid(), gen_random_uuid(), 'application', gen_random_uuid(), '{{}}', '[]', '', true, 1, 1,
-            n, n FROM generate_series(1, {ROWS}) AS n;"
+            n, n FROM generate_series(1, {ROWS}) AS n;",
+        fill(1, ROWS)
     );
-    sqlx::raw_sql(AssertSqlSafe(fill))
+    sqlx::raw_sql(AssertSqlSafe(full))
         .execute(&mut *connection)
         .await
         .unwrap();
-    let looked_at = pages(&mut connection, &batch(1)).await;
+    let looked_at = pages(&mut connection, &batch(1, 1)).await;
     assert!(looked_at < FEW, "{looked_at} pages");
 }
 
@@ -274,15 +294,6 @@ async fn on_postgres_a_batch_looks_at_few_pages_when_nearly_all_that_was_there_i
     let url = Postgres::shared().create_database();
     let database = open(url.parse().unwrap()).await;
     let pool = database.postgres().unwrap();
-    let fill = |first: i64, last: i64| {
-        format!(
-            "INSERT INTO operation
-             SELECT lpad(to_hex(n), 32, '0')::uuid, '{}', 'application', gen_random_uuid(), n % 10,
-                repeat('x', 1000), '[]', NULL, 1, 1, '00000000-0000-0000-0000-000000000000', 0, n, n, n
-             FROM generate_series({first}, {last}) AS n WHERE n <> 7;",
-            Uuid::max()
-        )
-    };
     // Few rows, in order, at the end of many pages: what VACUUM finds of a table that turns over.
     let gone = format!(
         "{} DELETE FROM operation WHERE due_at < {ROWS} - 10",
@@ -303,10 +314,42 @@ async fn on_postgres_a_batch_looks_at_few_pages_when_nearly_all_that_was_there_i
         .unwrap();
     let mut connection = super::sql::kept().take(pool).await.unwrap();
     // What a connection reads of the catalogue it reads once.
-    pages(&mut connection, &batch(0)).await;
+    pages(&mut connection, &batch(0, 1)).await;
     let first = u128::try_from(ROWS).unwrap() + 100;
-    let looked_at = pages(&mut connection, &batch(first)).await;
+    let looked_at = pages(&mut connection, &batch(first, 1)).await;
     assert!(looked_at < FEW, "{looked_at} pages");
+}
+
+#[tokio::test]
+async fn on_postgres_a_batch_goes_over_its_lists_once_however_long_they_are() {
+    const COUNT: u8 = 50;
+    let server = Postgres::shared();
+    let url = server.create_database();
+    open(url.parse().unwrap()).await;
+    let settings: String = SETTINGS
+        .iter()
+        .map(|(name, value)| format!("SET {name} = {value};"))
+        .collect();
+    let statements = format!(
+        "SET search_path = {SCHEMA}; {settings} SET plan_cache_mode = force_generic_plan; {} {}",
+        fill(1, 3 * i64::from(COUNT)),
+        batch(1, COUNT.into())
+    );
+    let plans = server.explain(&url, &statements);
+    let lists: Vec<_> = plans
+        .lines()
+        .filter(|step| step.contains("ProjectSet"))
+        .collect();
+    // What is saved, tried, released, ended and recorded.
+    assert_eq!(lists.len(), 5, "{plans}");
+    for list in lists {
+        assert!(
+            list.contains(&format!("rows={COUNT} loops=1)")),
+            "{list} in\n{plans}"
+        );
+    }
+    let tried = format!("Tuples Inserted: {COUNT}");
+    assert!(plans.contains(&tried), "{plans}");
 }
 
 #[tokio::test]

@@ -23,6 +23,23 @@ fn a_server_for_measurements_is_durable_and_one_for_tests_is_not() {
 }
 
 #[test]
+fn plans_are_told_of_the_statements_inside_a_function_as_well() {
+    let server = Postgres::shared();
+    let url = server.create_database();
+    let plans = server.explain(
+        &url,
+        "CREATE FUNCTION inner_rows() RETURNS bigint LANGUAGE plpgsql AS
+         $$ BEGIN RETURN (SELECT count(*) FROM generate_series(1, 7)); END $$;
+         SELECT inner_rows()",
+    );
+    assert!(
+        plans.contains("Function Scan on generate_series"),
+        "{plans}"
+    );
+    assert!(plans.contains("rows=7"), "{plans}");
+}
+
+#[test]
 fn a_stopped_server_comes_back_with_its_data_on_the_same_port() {
     let mut server = Postgres::start(Durability::Relaxed);
     let (url, port) = (server.create_database(), server.port());
