@@ -1,9 +1,10 @@
 //! Applications and templates with what belongs to them, read in one statement: webhooks and labels come in their
-//! owner's own row, as JSON that the database makes. So there is one row for each, however
+//! owner's own row, as JSON or an array that the database makes. So there is one row for each, however
 //! much it has, and everything is of one moment.
 
-use sea_orm::{DatabaseBackend, DbErr, FromQueryResult as _, QueryResult, TryGetable};
+use sea_orm::{DatabaseBackend, DbErr, FromQueryResult as _, QueryResult, RuntimeErr, TryGetable};
 use serde::de::DeserializeOwned;
+use sqlx::Row as _;
 
 use super::label::{Labels, Owner};
 use super::{application, template, webhook};
@@ -80,8 +81,8 @@ impl With {
     pub(super) fn read(self, row: &QueryResult) -> Result<Whole, DbErr> {
         let webhooks = || -> Result<_, DbErr> {
             Ok(Webhooks {
-                own: from_json(row, OWN)?,
-                template: from_json(row, OF_TEMPLATE)?,
+                own: read_webhooks(row, OWN)?,
+                template: read_webhooks(row, OF_TEMPLATE)?,
             })
         };
         Ok(Whole {
@@ -97,13 +98,13 @@ impl With {
     pub(super) fn read_template(self, row: &QueryResult) -> Result<WholeTemplate, DbErr> {
         Ok(WholeTemplate {
             template: template::Model::from_query_result(row, "")?,
-            webhooks: self.webhooks.then(|| from_json(row, OWN)).transpose()?,
+            webhooks: self.webhooks.then(|| read_webhooks(row, OWN)).transpose()?,
             labels: self.labels.then(|| from_json(row, LABELS)).transpose()?,
         })
     }
 }
 
-/// A subquery for webhooks as a JSON array, or null without any.
+/// A subquery for webhooks: a JSON array, on PostgreSQL an array of records, which costs it less to make.
 fn webhooks(backend: DatabaseBackend, condition: &str) -> String {
     match backend {
         DatabaseBackend::Sqlite => format!(
@@ -118,7 +119,7 @@ fn webhooks(backend: DatabaseBackend, condition: &str) -> String {
              'status_template', w.status_template, 'created_at', w.created_at)) \
              FROM webhook w WHERE w.{condition})"
         ),
-        _ => format!("(SELECT json_agg(w) FROM webhook w WHERE w.{condition})::text"),
+        _ => webhook::row::records(condition),
     }
 }
 
@@ -132,6 +133,20 @@ fn labels(backend: DatabaseBackend, condition: &str) -> String {
             "(SELECT json_object_agg(l.key, l.value) FROM label l WHERE l.{condition})::text"
         ),
     }
+}
+
+/// The webhooks in such a column.
+fn read_webhooks(row: &QueryResult, column: &str) -> Result<Vec<webhook::Model>, DbErr> {
+    let Some(row) = row.try_as_pg_row() else {
+        return from_json(row, column);
+    };
+    let records: Vec<webhook::row::Record> = row
+        .try_get_unchecked(column)
+        .map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())))?;
+    let webhooks = records.into_iter();
+    Ok(webhooks
+        .map(|webhook::row::Record(webhook)| webhook)
+        .collect())
 }
 
 /// What a column has as JSON text; nothing for null.
