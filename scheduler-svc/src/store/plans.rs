@@ -326,12 +326,13 @@ async fn on_postgres_a_batch_goes_over_its_lists_once_however_long_they_are() {
     let server = Postgres::shared();
     let url = server.create_database();
     open(url.parse().unwrap()).await;
-    let settings: String = SETTINGS
+    let settings: Vec<_> = SETTINGS
         .iter()
         .map(|(name, value)| format!("SET {name} = {value};"))
         .collect();
     let statements = format!(
-        "SET search_path = {SCHEMA}; {settings} SET plan_cache_mode = force_generic_plan; {} {}",
+        "SET search_path = {SCHEMA}; {} SET plan_cache_mode = force_generic_plan; {} {}",
+        settings.concat(),
         fill(1, 3 * i64::from(COUNT)),
         batch(1, COUNT.into())
     );
@@ -350,6 +351,17 @@ async fn on_postgres_a_batch_goes_over_its_lists_once_however_long_they_are() {
     }
     let tried = format!("Tuples Inserted: {COUNT}");
     assert!(plans.contains(&tried), "{plans}");
+}
+
+#[tokio::test]
+async fn on_postgres_the_list_of_what_a_session_holds_is_not_gone_over_for_each_operation() {
+    let url = Postgres::shared().create_database();
+    let database = open(url.parse().unwrap()).await;
+    let pool = database.postgres().unwrap();
+    for statement in [statement::LOST, statement::UNDELIVERED] {
+        let plan = postgres_plan(pool, statement.postgres).await.join("\n");
+        assert!(plan.contains("hashed SubPlan"), "{plan}");
+    }
 }
 
 #[tokio::test]
