@@ -28,16 +28,8 @@ use binnacle_domain::operation::{Attempt, Operation, OperationId, Outcome, Spec}
 use prometheus::Registry;
 use uuid::Uuid;
 
-pub(crate) use self::{
-    changes::{Changed, Latest, Phase, Progress, Watch},
-    clock::micros_of,
-    commit::{Claim, Done, Record, Recorded, Release, Save, Saved, Session, Write},
-    error::Error,
-    list::{Filter, Phase as PhaseFilter},
-    sql::kept,
-};
 use self::{
-    changes::{Changes, ProgressRow},
+    changes::ProgressRow,
     clock::Clock,
     commit::{Answer, ClaimRow, Commits},
     definitions::Definitions,
@@ -45,6 +37,14 @@ use self::{
     metrics::Metrics,
     sql::Value,
     stored::{AttemptRow, OperationRow},
+};
+pub(crate) use self::{
+    changes::{Changed, Changes, Latest, Phase, Progress, Watch, WatchOne},
+    clock::micros_of,
+    commit::{Claim, Done, Record, Recorded, Release, Save, Saved, Session, Write},
+    error::Error,
+    list::{Filter, Phase as PhaseFilter},
+    sql::kept,
 };
 
 pub use self::error::StartError;
@@ -170,9 +170,9 @@ impl Store {
         &self.database
     }
 
-    /// Which operations change from now on.
-    pub(crate) fn watch(&self) -> Watch {
-        self.changes.watch()
+    /// Which operations change.
+    pub(crate) fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     /// What is to be recorded of a new operation, and the operation as it will be. Stores its webhooks' definitions.

@@ -17,11 +17,13 @@ use tonic::Status;
 
 use crate::{
     service::{missing, unavailable},
-    store::{self, Changed, Latest, Progress, Store, Watch},
+    store::{self, Latest, Progress, Store, Watch, WatchOne},
 };
 
-/// How often to look for what nobody told.
+/// When to look for a change of one operation that nobody told of; while there is none, the time doubles up to the
+/// longest.
 const LOOK: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(4);
 /// Frames that a slow watcher may be behind.
 const BEHIND: usize = 16;
 /// From so many operations on, a frame is full.
@@ -58,7 +60,7 @@ pub(crate) async fn one(
     (id, view): (OperationId, View),
     shutdown: &Shutdown,
 ) -> Result<Frames, Status> {
-    let changes = store.watch();
+    let changes = store.changes().watch_one(id);
     let current = store.get(id).await.map_err(unavailable)?;
     let current = current.ok_or_else(|| missing(id))?;
     let (frames, received) = mpsc::channel(BEHIND);
@@ -80,7 +82,7 @@ pub(crate) async fn one(
 async fn follow(
     store: &Store,
     (current, view): (Operation, View),
-    mut changes: Watch,
+    changes: WatchOne,
     frames: &mpsc::Sender<Frame>,
 ) -> Result<(), Status> {
     let id = current.spec.id;
@@ -90,29 +92,23 @@ async fn follow(
         if frames.send(Ok(frame([view.of(current)]))).await.is_err() || is_done {
             return Ok(());
         }
+        let mut look = LOOK;
         current = loop {
-            changed(&mut changes, id).await;
+            // Told or not, the database says what it has become.
+            let _ = tokio::time::timeout(look, changes.changed()).await;
             let next = store.get(id).await.map_err(unavailable)?;
             match next {
                 Some(next) if next.version != version => break next,
-                Some(_) => {}
+                Some(_) => look = (look * 2).min(LONGEST),
                 None => return Err(missing(id)),
             }
         };
     }
 }
 
-/// Completes when the operation may have changed.
-async fn changed(changes: &mut Watch, id: OperationId) {
-    let is_told = |changed: &[Changed]| changed.iter().any(|changed| changed.id == id);
-    let told = async { while changes.next().await.is_some_and(|some| !is_told(&some)) {} };
-    // What was not told is found by looking.
-    let _ = tokio::time::timeout(LOOK, told).await;
-}
-
 /// Every change from now on.
 pub(crate) fn all(store: Store, view: View, shutdown: &Shutdown) -> Frames {
-    let changes = store.watch();
+    let changes = store.changes().watch();
     let (frames, received) = mpsc::channel(BEHIND);
     let stopping = shutdown.clone();
     shutdown.spawn(async move {

@@ -9,14 +9,16 @@ mod exchange;
 mod progress;
 
 use std::{
+    collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use binnacle_boot::Shutdown;
+use binnacle_domain::operation::OperationId;
 use sqlx::PgPool;
 use tokio::{
     sync::{
@@ -51,15 +53,24 @@ pub(crate) struct Changes(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     sender: broadcast::Sender<Change>,
+    /// Whom to wake when one operation changes.
+    of_one: Mutex<HashMap<OperationId, Vec<Arc<Notify>>>>,
     watchers: AtomicUsize,
     first_watcher: Notify,
     outcomes: Mutex<Outcomes>,
+}
+
+impl Shared {
+    fn of_one(&self) -> MutexGuard<'_, HashMap<OperationId, Vec<Arc<Notify>>>> {
+        self.of_one.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Changes {
     pub(super) fn new() -> Self {
         Self(Arc::new(Shared {
             sender: broadcast::Sender::new(BEHIND),
+            of_one: Mutex::default(),
             watchers: AtomicUsize::new(0),
             first_watcher: Notify::new(),
             outcomes: Mutex::default(),
@@ -68,7 +79,7 @@ impl Changes {
 
     /// Tells what a batch has changed here, once it is committed.
     pub(super) fn announce(&self, items: &[Write], answers: &[Answer]) {
-        if self.0.sender.receiver_count() == 0 {
+        if self.0.sender.receiver_count() == 0 && self.0.of_one().is_empty() {
             return;
         }
         let outcomes = self.0.outcomes.lock();
@@ -84,6 +95,12 @@ impl Changes {
     }
 
     fn tell(&self, operations: Arc<[Changed]>, is_foreign: bool) {
+        let of_one = self.0.of_one();
+        if !of_one.is_empty() {
+            let told = operations.iter().filter_map(|it| of_one.get(&it.id));
+            told.flatten().for_each(|watcher| watcher.notify_one());
+        }
+        drop(of_one);
         // Whoever has stopped watching misses nothing.
         let _ = self.0.sender.send(Change {
             operations,
@@ -93,13 +110,21 @@ impl Changes {
 
     /// Watches from now on.
     pub(crate) fn watch(&self) -> Watch {
-        let receiver = self.0.sender.subscribe();
-        if self.0.watchers.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.0.first_watcher.notify_one();
-        }
         Watch {
-            changes: self.clone(),
-            receiver,
+            receiver: self.0.sender.subscribe(),
+            _presence: Presence::new(self),
+        }
+    }
+
+    /// Watches one operation from now on, at no cost when others change.
+    pub(crate) fn watch_one(&self, id: OperationId) -> WatchOne {
+        let told = Arc::new(Notify::new());
+        let watcher = Arc::clone(&told);
+        self.0.of_one().entry(id).or_default().push(watcher);
+        WatchOne {
+            id,
+            told,
+            presence: Presence::new(self),
         }
     }
 
@@ -121,11 +146,30 @@ impl Changes {
     }
 }
 
-/// Somebody who watches.
+/// Counts somebody who watches.
+#[derive(Debug)]
+struct Presence(Changes);
+
+impl Presence {
+    fn new(changes: &Changes) -> Self {
+        if changes.0.watchers.fetch_add(1, Ordering::Relaxed) == 0 {
+            changes.0.first_watcher.notify_one();
+        }
+        Self(changes.clone())
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.0.0.watchers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Somebody who watches all operations.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    changes: Changes,
     receiver: broadcast::Receiver<Change>,
+    _presence: Presence,
 }
 
 impl Watch {
@@ -146,34 +190,89 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+/// Somebody who watches one operation.
+#[derive(Debug)]
+pub(crate) struct WatchOne {
+    id: OperationId,
+    told: Arc<Notify>,
+    presence: Presence,
+}
+
+impl WatchOne {
+    /// Completes when the operation has changed since the last time that this did.
+    pub(crate) async fn changed(&self) {
+        self.told.notified().await;
+    }
+}
+
+impl Drop for WatchOne {
     fn drop(&mut self) {
-        self.changes.0.watchers.fetch_sub(1, Ordering::Relaxed);
+        let mut of_one = self.presence.0.0.of_one();
+        if let Some(watchers) = of_one.get_mut(&self.id) {
+            watchers.retain(|watcher| !Arc::ptr_eq(watcher, &self.told));
+            if watchers.is_empty() {
+                of_one.remove(&self.id);
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
     use crate::store::{Done, Saved};
+
+    fn announce(changes: &Changes, id: OperationId) {
+        let done = Write::Done(Done {
+            id,
+            epoch: 1,
+            outcome: None,
+        });
+        changes.announce(&[done], &[Answer::Saved(Saved::At(1))]);
+    }
 
     #[tokio::test]
     async fn a_watcher_that_is_too_far_behind_is_told_so() {
         let changes = Changes::new();
         let mut watch = changes.watch();
-        let done = Write::Done(Done {
-            id: binnacle_domain::operation::OperationId(Uuid::max()),
-            epoch: 1,
-            outcome: None,
-        });
-        let announce = |times| {
-            for _ in 0..times {
-                changes.announce(std::slice::from_ref(&done), &[Answer::Saved(Saved::At(1))]);
-            }
-        };
+        let announce =
+            |times| (0..times).for_each(|_| announce(&changes, OperationId(Uuid::max())));
         announce(BEHIND);
         assert!(watch.next().await.is_some());
         announce(BEHIND);
         assert!(watch.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn who_watches_one_operation_is_woken_by_that_one_alone() {
+        let changes = Changes::new();
+        let [id, other] = [1, 2].map(|n| OperationId(Uuid::from_u128(n)));
+        let watchers = [changes.watch_one(id), changes.watch_one(id)];
+        let are_woken = || {
+            watchers
+                .iter()
+                .map(|watcher| watcher.changed().now_or_never().is_some())
+                .collect::<Vec<_>>()
+        };
+        announce(&changes, other);
+        assert_eq!(are_woken(), [false, false]);
+        announce(&changes, id);
+        assert_eq!(are_woken(), [true, true]);
+        assert_eq!(are_woken(), [false, false]);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_left_of_a_watcher_that_has_gone() {
+        let changes = Changes::new();
+        let id = OperationId(Uuid::max());
+        let (first, second) = (changes.watch_one(id), changes.watch_one(id));
+        drop(first);
+        announce(&changes, id);
+        assert!(second.changed().now_or_never().is_some());
+        drop(second);
+        assert!(changes.0.of_one().is_empty());
+        assert_eq!(changes.0.watchers.load(Ordering::Relaxed), 0);
     }
 }
