@@ -344,10 +344,7 @@ async fn on_postgres_a_batch_goes_over_its_lists_once_however_long_they_are() {
     // What is saved, tried, released, ended and recorded.
     assert_eq!(lists.len(), 5, "{plans}");
     for list in lists {
-        assert!(
-            list.contains(&format!("rows={COUNT} loops=1)")),
-            "{list} in\n{plans}"
-        );
+        assert!(list.ends_with("loops=1)"), "{list} in\n{plans}");
     }
     let tried = format!("Tuples Inserted: {COUNT}");
     assert!(plans.contains(&tried), "{plans}");
