@@ -18,7 +18,7 @@ use crate::link::Event;
 /// The most that the contract allows in one call.
 const MAX_BATCH: usize = 256;
 /// Calls under way at once; what gathers meanwhile is the next batch.
-const MAX_CALLS: usize = 4;
+const MAX_CALLS: usize = 2;
 const DEADLINE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Finalizer {

@@ -33,6 +33,10 @@ pub(crate) enum Outgoing {
     Refused(Status),
 }
 
+/// Operations that one stream is given before it is another's turn, where it has room for them: what is recorded
+/// together leaves in one frame, and its calls and reports keep together after that.
+const RUN: u32 = 16;
+
 /// Names a stream.
 pub(crate) type StreamId = u64;
 
@@ -95,6 +99,8 @@ struct Streams {
     last_id: StreamId,
     /// The stream that was last given something: the next one is first in turn.
     turn: StreamId,
+    /// What is left of its run.
+    left: u32,
 }
 
 impl Streams {
@@ -108,7 +114,18 @@ impl Streams {
             .find(|(_, stream)| suits(stream))
             .map(|(id, _)| *id)?;
         self.turn = found;
+        self.left = RUN;
         Some(found)
+    }
+
+    /// The stream whose turn it is, as long as it `suits`; else the one that comes next.
+    fn in_run(&mut self, suits: impl Fn(&Stream) -> bool) -> Option<StreamId> {
+        let stays = self.left > 0 && self.open.get(&self.turn).is_some_and(&suits);
+        if !stays {
+            self.in_turn(suits)?;
+        }
+        self.left -= 1;
+        Some(self.turn)
     }
 }
 
@@ -201,7 +218,7 @@ impl Workers {
     /// Keeps room for an operation, where there is some.
     pub(crate) fn reserve(&self, id: OperationId, destination: i64) -> Option<Slot> {
         let mut streams = self.streams();
-        let found = streams.in_turn(|stream| stream.has_room_for(destination))?;
+        let found = streams.in_run(|stream| stream.has_room_for(destination))?;
         let stream = streams.open.get_mut(&found)?;
         stream.room -= 1;
         stream.hold(id, destination);
@@ -348,15 +365,28 @@ mod tests {
     }
 
     #[test]
-    fn streams_take_turns() {
-        let (workers, first) = with_room(10);
+    fn streams_take_turns_of_several_operations() {
+        let (workers, first) = with_room(100);
+        let second = workers.name();
+        workers.open(second, Uuid::from_u128(8), Outbox::new(), 100);
+        let ids = (0..=2 * u128::from(RUN)).map(id).zip(1..);
+        let slots = ids.filter_map(|(id, destination)| workers.reserve(id, destination));
+        let given: Vec<_> = slots.map(|slot| slot.stream).collect();
+        let runs = given.chunk_by(|a, b| a == b);
+        let runs: Vec<_> = runs.map(|run| (run[0], run.len())).collect();
+        let run = RUN as usize;
+        assert_eq!(runs, [(first, run), (second, run), (first, 1)]);
+    }
+
+    #[test]
+    fn a_run_goes_on_elsewhere_where_its_stream_has_no_room() {
+        let (workers, first) = with_room(2);
         let second = workers.name();
         workers.open(second, Uuid::from_u128(8), Outbox::new(), 10);
-        let turns: Vec<_> = (0..4)
-            .filter_map(|n| workers.reserve(id(n), i64::try_from(n).unwrap()))
-            .map(|slot| slot.stream)
-            .collect();
-        assert_eq!(turns, [first, second, first, second]);
+        let ids = (0..4).map(id).zip(1..);
+        let slots = ids.filter_map(|(id, destination)| workers.reserve(id, destination));
+        let given: Vec<_> = slots.map(|slot| slot.stream).collect();
+        assert_eq!(given, [first, first, second, second]);
     }
 
     #[test]

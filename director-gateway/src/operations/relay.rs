@@ -35,6 +35,8 @@ pub type Queue = mpsc::Receiver<Outgoing>;
 
 /// Requests to schedulers under way at once.
 const IN_FLIGHT: usize = 4;
+/// What gathers while a request is under way is the next one's batch, unless that takes longer than this.
+const PATIENCE: Duration = Duration::from_millis(50);
 /// Operations in one request.
 const BATCH: usize = 256;
 /// Bytes in one request, so that it stays far below what gRPC takes.
@@ -92,15 +94,19 @@ pub async fn relay(
             continue;
         }
         let (operations, mut scheduler) = (operations.clone(), scheduler.clone());
+        let is_full = batch.len() >= BATCH;
         let batch: Vec<_> = batch.drain(..).map(|outgoing| (outgoing, None)).collect();
         let is_answered = Arc::clone(&is_answered);
-        shutdown.spawn(async move {
+        let sent = shutdown.spawn(async move {
             for chunk in chunks(batch) {
                 let answered = operations.send(&mut scheduler, chunk).await;
                 is_answered.store(answered, Ordering::Relaxed);
             }
             drop(permit);
         });
+        if !is_full {
+            let _ = tokio::time::timeout(PATIENCE, sent).await;
+        }
     }
 }
 

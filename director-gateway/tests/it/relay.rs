@@ -1,6 +1,8 @@
 //! What waits in the outbox goes to a scheduler.
 
 use std::collections::HashSet;
+use std::future::pending;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,7 +27,11 @@ use crate::operations::Gateway;
 
 /// A scheduler that records whatever it is sent.
 #[derive(Clone, Default)]
-struct Scheduler(Arc<Mutex<HashSet<String>>>);
+struct Scheduler {
+    recorded: Arc<Mutex<HashSet<String>>>,
+    /// It does not answer the next request.
+    is_stuck: Arc<AtomicBool>,
+}
 
 type Silence<T> = stream::Empty<Result<T, Status>>;
 
@@ -45,7 +51,7 @@ impl SchedulerService for Scheduler {
         let submissions = request.into_inner().submissions;
         let recorded = |submission: Submission| {
             let id = submission.spec.unwrap().operation_id;
-            self.0.lock().unwrap().insert(id.clone());
+            self.recorded.lock().unwrap().insert(id.clone());
             let mut result = SubmissionResult {
                 operation_id: id,
                 ..SubmissionResult::default()
@@ -54,6 +60,9 @@ impl SchedulerService for Scheduler {
             result
         };
         let results = submissions.into_iter().map(recorded).collect();
+        if self.is_stuck.swap(false, Ordering::Relaxed) {
+            pending::<()>().await;
+        }
         Ok(Response::new(ScheduleResponse { results }))
     }
 
@@ -97,7 +106,11 @@ impl SchedulerService for Scheduler {
 const MANY: usize = 2_560;
 
 async fn many_overdue_operations_are_sent_one_claim_after_another(gateway: Gateway) {
-    stream::iter(0..MANY)
+    all_are_sent(gateway, MANY, Scheduler::default()).await;
+}
+
+async fn all_are_sent(gateway: Gateway, count: usize, scheduler: Scheduler) {
+    stream::iter(0..count)
         .for_each_concurrent(256, async |_| {
             let application = gateway.application().await;
             let proposal = gateway.proposal(application, OperationType::Delete);
@@ -110,7 +123,6 @@ async fn many_overdue_operations_are_sent_one_claim_after_another(gateway: Gatew
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let scheduler = Scheduler::default();
     let server = tonic::transport::Server::builder()
         .add_service(SchedulerServiceServer::new(scheduler.clone()))
         .serve_with_incoming(TcpListenerStream::new(listener));
@@ -123,7 +135,7 @@ async fn many_overdue_operations_are_sent_one_claim_after_another(gateway: Gatew
         gateway.shutdown.clone(),
     );
     let all_are_sent = until(Duration::from_secs(20), async || {
-        scheduler.0.lock().unwrap().len() == MANY - 1
+        scheduler.recorded.lock().unwrap().len() == count - 1
     });
     tokio::select! {
         () = all_are_sent => {}
@@ -147,4 +159,14 @@ async fn many_overdue_operations_are_sent_one_claim_after_another_on_postgres() 
     let url = Postgres::shared().create_database().parse().unwrap();
     let gateway = Gateway::open(&url, scratch()).await;
     many_overdue_operations_are_sent_one_claim_after_another(gateway).await;
+}
+
+#[tokio::test]
+async fn a_request_that_is_never_answered_holds_up_no_other() {
+    let scratch = scratch();
+    let url = DatabaseUrl::Sqlite(scratch.path().to_owned());
+    let gateway = Gateway::open(&url, scratch).await;
+    let scheduler = Scheduler::default();
+    scheduler.is_stuck.store(true, Ordering::Relaxed);
+    all_are_sent(gateway, 200, scheduler).await;
 }

@@ -85,7 +85,7 @@ impl Worker {
         if self.stopping.is_some() || !self.session.is_valid(at) {
             return false;
         }
-        let Some(executor) = self.executors.freest() else {
+        let Some(executor) = self.executors.next() else {
             return false;
         };
         let Send {
@@ -174,7 +174,7 @@ impl Worker {
     /// Drives those who wait for room, while there is some.
     pub(super) fn feed(&mut self, at: Instant) {
         let may_send = self.stopping.is_none() && self.session.is_valid(at);
-        while may_send && self.executors.freest().is_some() {
+        while may_send && self.executors.next().is_some() {
             let Some((_, id)) = self.queue.pop_first() else {
                 return;
             };

@@ -12,6 +12,8 @@ use crate::link::{LinkId, executor, scheduler};
 /// An executor may be sent this many times what it makes at once; the rest waits there for room,
 /// so that calls to a stalled system do not keep others away.
 const BACKLOG: usize = 4;
+/// Calls of one turn that go to the same executor, where it has room for them: they leave in one frame.
+const RUN: usize = 16;
 
 #[derive(Default)]
 pub(super) struct Schedulers {
@@ -131,6 +133,8 @@ impl Schedulers {
 #[derive(Default)]
 pub(super) struct Executors {
     links: BTreeMap<LinkId, Executor>,
+    /// The executor that was called last in this turn, and how many calls more it may be given.
+    run: Option<(LinkId, usize)>,
 }
 
 struct Executor {
@@ -138,6 +142,12 @@ struct Executor {
     words: Vec<executor::Word>,
     limit: usize,
     calls: usize,
+}
+
+impl Executor {
+    fn room(&self) -> usize {
+        self.limit.saturating_sub(self.calls)
+    }
 }
 
 impl Executors {
@@ -170,19 +180,30 @@ impl Executors {
         self.links.values().map(|link| link.calls).sum()
     }
 
-    /// The executor with the most room, if any has room.
-    pub(super) fn freest(&self) -> Option<LinkId> {
-        let room = |link: &Executor| link.limit.saturating_sub(link.calls);
-        let (id, link) = self.links.iter().max_by_key(|(_, link)| room(link))?;
-        (room(link) > 0).then_some(*id)
+    /// The executor to call next, if any has room: that of the turn's last call, or the one with the most room.
+    pub(super) fn next(&self) -> Option<LinkId> {
+        let has_room = |id: &LinkId| self.links.get(id).is_some_and(|link| link.room() > 0);
+        if let Some((id, 1..)) = self.run
+            && has_room(&id)
+        {
+            return Some(id);
+        }
+        let freest = self.links.iter().max_by_key(|(_, link)| link.room());
+        freest.map(|(id, _)| *id).filter(has_room)
     }
 
     /// Sends a call.
     pub(super) fn call(&mut self, id: LinkId, word: executor::Word) {
-        if let Some(link) = self.links.get_mut(&id) {
-            link.calls += 1;
-            link.words.push(word);
-        }
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        link.calls += 1;
+        link.words.push(word);
+        let left = match self.run {
+            Some((same, left @ 1..)) if same == id => left,
+            _ => RUN,
+        };
+        self.run = Some((id, left - 1));
     }
 
     /// A call has ended: it was reported, or given up.
@@ -207,10 +228,55 @@ impl Executors {
     }
 
     pub(super) fn flush(&mut self) {
+        self.run = None;
         for link in self.links.values_mut() {
             if !link.words.is_empty() {
                 link.outbox.extend(link.words.drain(..));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_of_a_turn_keep_together_and_the_next_goes_where_there_is_more_room() {
+        let mut executors = Executors::default();
+        executors.up(1, Outbox::new(), 100);
+        executors.up(2, Outbox::new(), 100);
+        let mut turn = |calls: usize| {
+            let called: Vec<LinkId> = (0..calls)
+                .filter_map(|_| {
+                    let id = executors.next()?;
+                    let word = executor::Word::Abort(String::new());
+                    executors.call(id, word);
+                    Some(id)
+                })
+                .collect();
+            executors.flush();
+            called
+        };
+        let first = turn(1)[0];
+        let second = 3 - first;
+        assert_eq!(turn(3), [second; 3]);
+        assert_eq!(turn(3), [first; 3]);
+        let long = turn(RUN + 1);
+        assert_eq!(long[..RUN], [second; RUN]);
+        assert_eq!(long[RUN], first);
+    }
+
+    #[test]
+    fn a_turn_goes_on_elsewhere_when_an_executor_has_no_room_left() {
+        let mut executors = Executors::default();
+        executors.up(1, Outbox::new(), 1);
+        for _ in 0..BACKLOG {
+            let id = executors.next().unwrap();
+            executors.call(id, executor::Word::Abort(String::new()));
+        }
+        assert_eq!(executors.next(), None);
+        executors.up(2, Outbox::new(), 1);
+        assert_eq!(executors.next(), Some(2));
     }
 }
