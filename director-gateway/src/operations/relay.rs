@@ -24,8 +24,9 @@ use binnacle_proto::{
 use prost::Message as _;
 use tokio::{
     sync::{Semaphore, mpsc},
-    time::Instant,
+    time::{Instant, timeout},
 };
+use tonic::Status;
 use uuid::Uuid;
 
 use super::{Error, Operations, postgres, sqlite};
@@ -37,6 +38,8 @@ pub type Queue = mpsc::Receiver<Outgoing>;
 const IN_FLIGHT: usize = 4;
 /// What gathers while a request is under way is the next one's batch, unless that takes longer than this.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// A request that takes longer is given up; its operations are sent again when that is overdue.
+const DEADLINE: Duration = Duration::from_secs(10);
 /// Operations in one request.
 const BATCH: usize = 256;
 /// Bytes in one request, so that it stays far below what gRPC takes.
@@ -105,7 +108,7 @@ pub async fn relay(
             drop(permit);
         });
         if !is_full {
-            let _ = tokio::time::timeout(PATIENCE, sent).await;
+            let _ = timeout(PATIENCE, sent).await;
         }
     }
 }
@@ -199,7 +202,12 @@ impl Operations {
                     previous: previous.clone(),
                 })
                 .collect();
-            let answer = match scheduler.schedule(ScheduleRequest { submissions }).await {
+            let request = scheduler.schedule(ScheduleRequest { submissions });
+            let answer = match timeout(DEADLINE, request).await {
+                Ok(answer) => answer,
+                Err(_) => Err(Status::deadline_exceeded("no answer")),
+            };
+            let answer = match answer {
                 Ok(answer) => answer.into_inner(),
                 Err(status) => {
                     tracing::warn!(%status, operations = batch.len(), "no scheduler took the operations; they are sent again");

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::future::pending;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,8 +29,8 @@ use crate::operations::Gateway;
 #[derive(Clone, Default)]
 struct Scheduler {
     recorded: Arc<Mutex<HashSet<String>>>,
-    /// It does not answer the next request.
-    is_stuck: Arc<AtomicBool>,
+    /// So many requests it does not answer.
+    stuck: Arc<AtomicUsize>,
 }
 
 type Silence<T> = stream::Empty<Result<T, Status>>;
@@ -60,7 +60,11 @@ impl SchedulerService for Scheduler {
             result
         };
         let results = submissions.into_iter().map(recorded).collect();
-        if self.is_stuck.swap(false, Ordering::Relaxed) {
+        let one_less = |left: usize| left.checked_sub(1);
+        let taken = self
+            .stuck
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
+        if taken.is_ok() {
             pending::<()>().await;
         }
         Ok(Response::new(ScheduleResponse { results }))
@@ -134,7 +138,7 @@ async fn all_are_sent(gateway: Gateway, count: usize, scheduler: Scheduler) {
         SchedulerServiceClient::new(channel),
         gateway.shutdown.clone(),
     );
-    let all_are_sent = until(Duration::from_secs(20), async || {
+    let all_are_sent = until(Duration::from_secs(40), async || {
         scheduler.recorded.lock().unwrap().len() == count - 1
     });
     tokio::select! {
@@ -161,12 +165,21 @@ async fn many_overdue_operations_are_sent_one_claim_after_another_on_postgres() 
     many_overdue_operations_are_sent_one_claim_after_another(gateway).await;
 }
 
-#[tokio::test]
-async fn a_request_that_is_never_answered_holds_up_no_other() {
+async fn all_are_sent_though_some_requests_are_not_answered(requests: usize) {
     let scratch = scratch();
     let url = DatabaseUrl::Sqlite(scratch.path().to_owned());
     let gateway = Gateway::open(&url, scratch).await;
     let scheduler = Scheduler::default();
-    scheduler.is_stuck.store(true, Ordering::Relaxed);
-    all_are_sent(gateway, 200, scheduler).await;
+    scheduler.stuck.store(requests, Ordering::Relaxed);
+    all_are_sent(gateway, 64 * (requests + 2), scheduler).await;
+}
+
+#[tokio::test]
+async fn a_request_that_is_never_answered_holds_up_no_other() {
+    all_are_sent_though_some_requests_are_not_answered(1).await;
+}
+
+#[tokio::test]
+async fn as_many_requests_as_may_be_under_way_are_given_up_when_none_is_answered() {
+    all_are_sent_though_some_requests_are_not_answered(4).await;
 }
