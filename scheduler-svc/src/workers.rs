@@ -33,8 +33,7 @@ pub(crate) enum Outgoing {
     Refused(Status),
 }
 
-/// Operations that one stream is given before it is another's turn, where it has room for them: what is recorded
-/// together leaves in one frame, and its calls and reports keep together after that.
+/// Operations that one stream is given before it is another's turn, where it has room: they leave in one frame.
 const RUN: u32 = 16;
 
 /// Names a stream.
@@ -99,7 +98,7 @@ struct Streams {
     last_id: StreamId,
     /// The stream that was last given something: the next one is first in turn.
     turn: StreamId,
-    /// What is left of its run.
+    /// What is left of its run; a claim is one by itself.
     left: u32,
 }
 
@@ -114,15 +113,15 @@ impl Streams {
             .find(|(_, stream)| suits(stream))
             .map(|(id, _)| *id)?;
         self.turn = found;
-        self.left = RUN;
+        self.left = 0;
         Some(found)
     }
 
     /// The stream whose turn it is, as long as it `suits`; else the one that comes next.
     fn in_run(&mut self, suits: impl Fn(&Stream) -> bool) -> Option<StreamId> {
-        let stays = self.left > 0 && self.open.get(&self.turn).is_some_and(&suits);
-        if !stays {
+        if self.left == 0 || !self.open.get(&self.turn).is_some_and(&suits) {
             self.in_turn(suits)?;
+            self.left = RUN;
         }
         self.left -= 1;
         Some(self.turn)
@@ -376,6 +375,8 @@ mod tests {
         let runs: Vec<_> = runs.map(|run| (run[0], run.len())).collect();
         let run = RUN as usize;
         assert_eq!(runs, [(first, run), (second, run), (first, 1)]);
+        assert_eq!(workers.claimant(1).unwrap().slot.stream, second);
+        assert_eq!(workers.reserve(id(100), 100).unwrap().stream, first);
     }
 
     #[test]

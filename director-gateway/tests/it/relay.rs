@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::future::pending;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -31,6 +31,17 @@ struct Scheduler {
     recorded: Arc<Mutex<HashSet<String>>>,
     /// So many requests it does not answer.
     stuck: Arc<AtomicUsize>,
+    /// Such a request was given up.
+    given_up: Arc<AtomicBool>,
+}
+
+/// A request that is not answered.
+struct Stuck(Arc<AtomicBool>);
+
+impl Drop for Stuck {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 type Silence<T> = stream::Empty<Result<T, Status>>;
@@ -65,6 +76,7 @@ impl SchedulerService for Scheduler {
             .stuck
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
         if taken.is_ok() {
+            let _stuck = Stuck(Arc::clone(&self.given_up));
             pending::<()>().await;
         }
         Ok(Response::new(ScheduleResponse { results }))
@@ -113,7 +125,8 @@ async fn many_overdue_operations_are_sent_one_claim_after_another(gateway: Gatew
     all_are_sent(gateway, MANY, Scheduler::default()).await;
 }
 
-async fn all_are_sent(gateway: Gateway, count: usize, scheduler: Scheduler) {
+/// Whether a request was given up before all had arrived.
+async fn all_are_sent(gateway: Gateway, count: usize, scheduler: Scheduler) -> bool {
     stream::iter(0..count)
         .for_each_concurrent(256, async |_| {
             let application = gateway.application().await;
@@ -138,16 +151,19 @@ async fn all_are_sent(gateway: Gateway, count: usize, scheduler: Scheduler) {
         SchedulerServiceClient::new(channel),
         gateway.shutdown.clone(),
     );
-    let all_are_sent = until(Duration::from_secs(40), async || {
-        scheduler.recorded.lock().unwrap().len() == count - 1
-    });
-    tokio::select! {
-        () = all_are_sent => {}
+    let all_are_sent = async {
+        let are_sent = async || scheduler.recorded.lock().unwrap().len() == count - 1;
+        until(Duration::from_secs(40), are_sent).await;
+        scheduler.given_up.load(Ordering::Relaxed)
+    };
+    let given_up = tokio::select! {
+        given_up = all_are_sent => given_up,
         () = relay => panic!("the relay has ended"),
         ended = server => panic!("the scheduler has ended: {ended:?}"),
-    }
+    };
     gateway.shutdown.trigger();
     gateway.shutdown.drain(Duration::from_secs(5)).await;
+    given_up
 }
 
 #[tokio::test]
@@ -165,21 +181,22 @@ async fn many_overdue_operations_are_sent_one_claim_after_another_on_postgres() 
     many_overdue_operations_are_sent_one_claim_after_another(gateway).await;
 }
 
-async fn all_are_sent_though_some_requests_are_not_answered(requests: usize) {
+/// Whether one of those requests was given up before.
+async fn all_are_sent_though_some_requests_are_not_answered(requests: usize) -> bool {
     let scratch = scratch();
     let url = DatabaseUrl::Sqlite(scratch.path().to_owned());
     let gateway = Gateway::open(&url, scratch).await;
     let scheduler = Scheduler::default();
     scheduler.stuck.store(requests, Ordering::Relaxed);
-    all_are_sent(gateway, 64 * (requests + 2), scheduler).await;
+    all_are_sent(gateway, 64 * (requests + 2), scheduler).await
 }
 
 #[tokio::test]
 async fn a_request_that_is_never_answered_holds_up_no_other() {
-    all_are_sent_though_some_requests_are_not_answered(1).await;
+    assert!(!all_are_sent_though_some_requests_are_not_answered(1).await);
 }
 
 #[tokio::test]
 async fn as_many_requests_as_may_be_under_way_are_given_up_when_none_is_answered() {
-    all_are_sent_though_some_requests_are_not_answered(4).await;
+    assert!(all_are_sent_though_some_requests_are_not_answered(4).await);
 }
