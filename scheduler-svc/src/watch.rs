@@ -1,6 +1,6 @@
 //! Operations as they change.
 
-use std::{pin::Pin, time::Duration};
+use std::{iter, pin::Pin, time::Duration};
 
 use binnacle_boot::Shutdown;
 use binnacle_domain::operation::{Operation, OperationId, Outcome, Phase};
@@ -20,8 +20,7 @@ use crate::{
     store::{self, Latest, Progress, Store, Watch, WatchOne},
 };
 
-/// When to look for a change of one operation that nobody told of; while there is none, the time doubles up to the
-/// longest.
+/// How long after the last change to look for one that nobody told of.
 const LOOK: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(4);
 /// Frames that a slow watcher may be behind.
@@ -79,6 +78,11 @@ pub(crate) async fn one(
     Ok(Box::pin(ReceiverStream::new(received)))
 }
 
+/// The time before each look at an operation that does not change.
+fn looks() -> impl Iterator<Item = Duration> {
+    iter::successors(Some(LOOK), |look| Some(LONGEST.min(*look * 2)))
+}
+
 async fn follow(
     store: &Store,
     (current, view): (Operation, View),
@@ -92,14 +96,15 @@ async fn follow(
         if frames.send(Ok(frame([view.of(current)]))).await.is_err() || is_done {
             return Ok(());
         }
-        let mut look = LOOK;
+        let mut looks = looks();
         current = loop {
+            let look = looks.next().unwrap_or(LONGEST);
             // Told or not, the database says what it has become.
             let _ = tokio::time::timeout(look, changes.changed()).await;
             let next = store.get(id).await.map_err(unavailable)?;
             match next {
                 Some(next) if next.version != version => break next,
-                Some(_) => look = (look * 2).min(LONGEST),
+                Some(_) => {}
                 None => return Err(missing(id)),
             }
         };
@@ -226,4 +231,15 @@ fn behind() -> Status {
         "more has changed than this watch could take; list what there is and watch again",
         [],
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_that_does_not_change_is_looked_at_ever_more_rarely() {
+        let looks: Vec<_> = looks().take(6).map(|look| look.as_millis()).collect();
+        assert_eq!(looks, [500, 1_000, 2_000, 4_000, 4_000, 4_000]);
+    }
 }

@@ -3,9 +3,11 @@
 //! *Invariant*: nothing here knows a word of the domain, and nothing here skips: where a tool is
 //! missing the test fails and says which Debian package brings it.
 
+mod clock;
 mod postgres;
 mod wait;
 
+pub use clock::{StoppedClock, stop_clock};
 pub use postgres::{Durability, Postgres};
 pub use wait::until;
 

@@ -77,6 +77,11 @@ impl Gateway {
         gateway
     }
 
+    /// What is accepted from now on, to be relayed.
+    pub(crate) fn queue(&mut self) -> Queue {
+        std::mem::replace(&mut self.queue, tokio::sync::mpsc::channel(1).1)
+    }
+
     pub(crate) async fn application(&self) -> Uuid {
         let id = ids::v4();
         sql!(

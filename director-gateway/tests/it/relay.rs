@@ -1,7 +1,7 @@
 //! What waits in the outbox goes to a scheduler.
 
 use std::collections::HashSet;
-use std::future::pending;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,10 +16,12 @@ use binnacle_proto::scheduler::v1::{
     WorkRequest, WorkResponse, scheduler_service_client::SchedulerServiceClient,
     scheduler_service_server::SchedulerService, scheduler_service_server::SchedulerServiceServer,
 };
-use binnacle_test_support::{Postgres, scratch, until};
-use director_gateway::operations::relay;
+use binnacle_test_support::{Postgres, scratch, stop_clock, until};
+use director_gateway::operations::{Queue, relay};
 use futures::{StreamExt, stream};
 use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -29,13 +31,16 @@ use crate::operations::Gateway;
 #[derive(Clone, Default)]
 struct Scheduler {
     recorded: Arc<Mutex<HashSet<String>>>,
-    /// So many requests it does not answer.
+    /// How many operations there were in each request.
+    requests: watch::Sender<Vec<usize>>,
+    /// So many requests it does not answer unless it is told to.
     stuck: Arc<AtomicUsize>,
+    answer: Arc<Notify>,
     /// Such a request was given up.
     given_up: Arc<AtomicBool>,
 }
 
-/// A request that is not answered.
+/// A request that is not answered yet.
 struct Stuck(Arc<AtomicBool>);
 
 impl Drop for Stuck {
@@ -60,6 +65,8 @@ impl SchedulerService for Scheduler {
         request: Request<ScheduleRequest>,
     ) -> Result<Response<ScheduleResponse>, Status> {
         let submissions = request.into_inner().submissions;
+        self.requests
+            .send_modify(|requests| requests.push(submissions.len()));
         let recorded = |submission: Submission| {
             let id = submission.spec.unwrap().operation_id;
             self.recorded.lock().unwrap().insert(id.clone());
@@ -77,7 +84,7 @@ impl SchedulerService for Scheduler {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
         if taken.is_ok() {
             let _stuck = Stuck(Arc::clone(&self.given_up));
-            pending::<()>().await;
+            self.answer.notified().await;
         }
         Ok(Response::new(ScheduleResponse { results }))
     }
@@ -125,6 +132,30 @@ async fn many_overdue_operations_are_sent_one_claim_after_another(gateway: Gatew
     all_are_sent(gateway, MANY, Scheduler::default()).await;
 }
 
+/// Relays from the queue and the outbox to the scheduler.
+///
+/// # Panics
+///
+/// When either ends.
+async fn relaying(gateway: &Gateway, queue: Queue, scheduler: Scheduler) -> Infallible {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tonic::transport::Server::builder()
+        .add_service(SchedulerServiceServer::new(scheduler))
+        .serve_with_incoming(TcpListenerStream::new(listener));
+    let channel = grpc::channel(address, &InProcess::default());
+    let relay = relay(
+        gateway.operations.clone(),
+        queue,
+        SchedulerServiceClient::new(channel),
+        gateway.shutdown.clone(),
+    );
+    tokio::select! {
+        () = relay => panic!("the relay has ended"),
+        ended = server => panic!("the scheduler has ended: {ended:?}"),
+    }
+}
+
 /// Whether a request was given up before all had arrived.
 async fn all_are_sent(gateway: Gateway, count: usize, scheduler: Scheduler) -> bool {
     stream::iter(0..count)
@@ -138,19 +169,8 @@ async fn all_are_sent(gateway: Gateway, count: usize, scheduler: Scheduler) -> b
     // What cannot be read keeps none of the others.
     gateway.one_cannot_be_read().await;
 
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let server = tonic::transport::Server::builder()
-        .add_service(SchedulerServiceServer::new(scheduler.clone()))
-        .serve_with_incoming(TcpListenerStream::new(listener));
-    let channel = grpc::channel(address, &InProcess::default());
     let (_nobody, queue) = tokio::sync::mpsc::channel(1);
-    let relay = relay(
-        gateway.operations.clone(),
-        queue,
-        SchedulerServiceClient::new(channel),
-        gateway.shutdown.clone(),
-    );
+    let running = relaying(&gateway, queue, scheduler.clone());
     let all_are_sent = async {
         let are_sent = async || scheduler.recorded.lock().unwrap().len() == count - 1;
         until(Duration::from_secs(40), are_sent).await;
@@ -158,8 +178,7 @@ async fn all_are_sent(gateway: Gateway, count: usize, scheduler: Scheduler) -> b
     };
     let given_up = tokio::select! {
         given_up = all_are_sent => given_up,
-        () = relay => panic!("the relay has ended"),
-        ended = server => panic!("the scheduler has ended: {ended:?}"),
+        never = running => match never {},
     };
     gateway.shutdown.trigger();
     gateway.shutdown.drain(Duration::from_secs(5)).await;
@@ -199,4 +218,41 @@ async fn a_request_that_is_never_answered_holds_up_no_other() {
 #[tokio::test]
 async fn as_many_requests_as_may_be_under_way_are_given_up_when_none_is_answered() {
     assert!(all_are_sent_though_some_requests_are_not_answered(4).await);
+}
+
+#[tokio::test]
+async fn what_gathers_while_a_request_is_under_way_leaves_together() {
+    let _stopped = stop_clock();
+    let scratch = scratch();
+    let url = DatabaseUrl::Sqlite(scratch.path().to_owned());
+    let mut gateway = Gateway::open(&url, scratch).await;
+    let queue = gateway.queue();
+    let scheduler = Scheduler::default();
+    scheduler.stuck.store(1, Ordering::Relaxed);
+    let mut requests = scheduler.requests.subscribe();
+    let running = relaying(&gateway, queue, scheduler.clone());
+    let total = |sizes: &[usize]| sizes.iter().sum::<usize>();
+    let accepting = async {
+        let accept = async || {
+            let application = gateway.application().await;
+            let proposal = gateway.proposal(application, OperationType::Delete);
+            gateway.accepted(proposal).await;
+        };
+        accept().await;
+        requests.wait_for(|sizes| total(sizes) == 1).await.unwrap();
+        for _ in 0..10 {
+            accept().await;
+        }
+        scheduler.answer.notify_one();
+        requests
+            .wait_for(|sizes| total(sizes) == 11)
+            .await
+            .unwrap()
+            .clone()
+    };
+    tokio::select! {
+        requests = timeout(Duration::from_secs(20), accepting) => assert_eq!(requests.unwrap(), [1, 10]),
+        never = running => match never {},
+    }
+    gateway.shutdown.trigger();
 }

@@ -1,8 +1,15 @@
 //! Watching.
 
+use std::time::Duration;
+
+use binnacle_boot::database::DatabaseUrl;
 use binnacle_boot::ids;
 use binnacle_proto::common::v1 as common;
 use binnacle_proto::scheduler::v1;
+use binnacle_test_support::stop_clock;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, SqliteConnection};
+use tokio::time::{advance, timeout};
 use tonic::{Code, Streaming};
 
 use crate::setting::{
@@ -47,6 +54,43 @@ async fn a_watch_of_one_operation_ends_with_it(db: Db) {
     assert_eq!(phases.first(), Some(&common::Phase::InProgress));
     assert_eq!(phases.last(), Some(&common::Phase::Succeeded));
     assert!(phases.is_sorted());
+}
+
+/// Another way to the database, past the scheduler.
+async fn beside(db: &Db) -> SqliteConnection {
+    let DatabaseUrl::Sqlite(directory) = &db.url else {
+        panic!("no file");
+    };
+    let file = SqliteConnectOptions::new().filename(directory.join("scheduler.db"));
+    file.connect().await.unwrap()
+}
+
+async fn change(database: &mut SqliteConnection) {
+    let change = sqlx::query("UPDATE operation SET version = version + 1");
+    change.execute(database).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_watch_of_one_operation_looks_after_half_a_second_for_what_nobody_told_of() {
+    let _stopped = stop_clock();
+    let db = Db::sqlite();
+    let scheduler = db.start().await;
+    let id = scheduler.record(spec()).await;
+    let mut watch = watch(&scheduler, &id, v1::OperationView::Basic).await;
+    let mut version = async || {
+        let frame = timeout(PATIENCE, watch.message()).await.unwrap();
+        let operation = &frame.unwrap().unwrap().operations[0];
+        operation.status.as_ref().unwrap().version
+    };
+    assert_eq!(version().await, 1);
+    let mut database = beside(&db).await;
+    for seen in [3, 5] {
+        change(&mut database).await;
+        advance(Duration::from_millis(490)).await;
+        change(&mut database).await;
+        advance(Duration::from_millis(20)).await;
+        assert_eq!(version().await, seen);
+    }
 }
 
 async fn a_watch_of_an_unknown_operation_is_refused(db: Db) {
