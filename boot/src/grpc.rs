@@ -1,5 +1,6 @@
 //! Serving gRPC, and reaching those who do.
 
+mod balanced;
 mod in_process;
 mod peers;
 

@@ -21,6 +21,7 @@ use tower::Service;
 
 pub use self::codec::Codec;
 use self::codec::Handover;
+use super::balanced::Balanced;
 use crate::Shutdown;
 
 /// The gRPC doors that roles of one process serve for one another, by the addresses they are bound
@@ -44,6 +45,7 @@ pub struct Channel(Way);
 #[derive(Clone)]
 enum Way {
     Network(transport::Channel),
+    Balanced(Balanced),
     InProcess(Door),
 }
 
@@ -93,6 +95,12 @@ impl From<transport::Channel> for Channel {
     }
 }
 
+impl From<Balanced> for Channel {
+    fn from(balanced: Balanced) -> Self {
+        Self(Way::Balanced(balanced))
+    }
+}
+
 impl Service<Request<Body>> for Channel {
     type Response = Response<Body>;
     type Error = transport::Error;
@@ -101,13 +109,14 @@ impl Service<Request<Body>> for Channel {
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), transport::Error>> {
         match &mut self.0 {
             Way::Network(channel) => channel.poll_ready(context),
-            Way::InProcess(_) => Poll::Ready(Ok(())),
+            Way::Balanced(_) | Way::InProcess(_) => Poll::Ready(Ok(())),
         }
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         match &mut self.0 {
             Way::Network(channel) => channel.call(request).boxed(),
+            Way::Balanced(balanced) => balanced.clone().call(request).boxed(),
             Way::InProcess(door) => call(door.clone(), request).map(Ok).boxed(),
         }
     }

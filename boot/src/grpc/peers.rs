@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
 use serde::Deserialize;
-use tokio::sync::{mpsc, watch};
-use tonic::transport::channel::Change;
-use tonic::transport::{self, Endpoint};
+use tokio::sync::watch;
+use tonic::transport::Endpoint;
 
+use super::balanced::{Balanced, Replica, Replicas};
 use super::{Channel, InProcess};
 use crate::Shutdown;
 use crate::connection::{CONNECTION_WINDOW, KEEPALIVE, KEEPALIVE_ANSWER, STREAM_WINDOW};
@@ -104,9 +105,9 @@ impl Peers {
         receiver
     }
 
-    /// One channel over all replicas, for calls that any of them can answer. A call goes to one
-    /// that is less busy; one to a replica that cannot be reached fails as `Unavailable`, and
-    /// the next may reach another. While no address is known, calls wait: give them a deadline.
+    /// One channel over all replicas, for calls that any of them can answer. A call goes to the one with the fewest
+    /// calls under way; one to a replica that cannot be reached fails as `Unavailable`, and the next ones go to
+    /// others. While no address is known, calls wait: give them a deadline.
     ///
     /// A role of this process is reached `in_process`.
     pub fn balanced(&self, in_process: &InProcess, shutdown: &Shutdown) -> Channel {
@@ -116,10 +117,9 @@ impl Peers {
         {
             return channel;
         }
-        let (channel, changes) = transport::Channel::balance_channel(64);
-        let addresses = self.watch(shutdown);
-        shutdown.spawn(follow(addresses, changes));
-        channel.into()
+        let (replicas, known) = watch::channel(Replicas::new());
+        shutdown.spawn(follow(self.watch(shutdown), replicas));
+        Balanced::new(known).into()
     }
 }
 
@@ -176,29 +176,24 @@ async fn resolve(name: &str) -> BTreeSet<SocketAddr> {
     }
 }
 
-/// Keeps a balanced channel at the addresses there are. Ends when one of the two is gone.
+/// Keeps the replicas to those at the addresses there are. Ends when nobody needs them, or when there are no more
+/// addresses to come.
 async fn follow(
     mut addresses: watch::Receiver<BTreeSet<SocketAddr>>,
-    changes: mpsc::Sender<Change<SocketAddr, Endpoint>>,
+    replicas: watch::Sender<Replicas>,
 ) {
-    let mut known = BTreeSet::new();
     loop {
         let current = addresses.borrow_and_update().clone();
-        let removed = known
-            .difference(&current)
-            .map(|address| Change::Remove(*address));
-        let added = current
-            .difference(&known)
-            .map(|address| Change::Insert(*address, endpoint(*address)));
-        for change in removed.chain(added) {
-            if changes.send(change).await.is_err() {
-                return;
+        replicas.send_modify(|known| {
+            known.retain(|address, _| current.contains(address));
+            for address in current {
+                let replica = || Arc::new(Replica::new(endpoint(address).connect_lazy()));
+                known.entry(address).or_insert_with(replica);
             }
-        }
-        known = current;
+        });
         tokio::select! {
             ended = addresses.changed() => if ended.is_err() { return },
-            () = changes.closed() => return,
+            () = replicas.closed() => return,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use binnacle_boot::Context;
 use binnacle_boot::grpc::{Api, Channel, Codec, InProcess, Peers, channel, serve};
 use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
 use prost::Message;
 use prost::bytes::{Buf, BufMut};
 use prost::encoding::{DecodeContext, WireType, skip_field};
@@ -26,6 +27,8 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ListServiceResponse, ServerReflectionRequest};
 use tower::Service;
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn start() -> (SocketAddr, Context) {
     let context = Context::new();
@@ -130,13 +133,50 @@ async fn a_balanced_channel_reaches_the_replicas_there_are() {
     }
 }
 
+/// An address at which nobody listens.
+async fn free() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap()
+}
+
+#[tokio::test]
+async fn a_replica_that_does_not_answer_holds_up_one_call_and_not_those_after_it() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (healthy, context) = start().await;
+    let peers: Peers = format!("{},{healthy}", silent.local_addr().unwrap())
+        .parse()
+        .unwrap();
+    let client = HealthClient::new(peers.balanced(&context.in_process, &context.shutdown));
+    let check = || {
+        let mut client = client.clone();
+        async move { client.check(overall()).await.unwrap() }
+    };
+    // As many at once as there are replicas.
+    let mut calls: FuturesUnordered<_> = [check(), check()].into_iter().collect();
+    let answered = async {
+        for _ in 0..100 {
+            calls.next().await.unwrap();
+            calls.push(check());
+        }
+    };
+    tokio::time::timeout(PATIENCE, answered).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_replica_that_fails_calls_at_once_is_not_the_one_that_gets_them() {
+    let (healthy, context) = start().await;
+    let peers: Peers = format!("{},{healthy}", free().await).parse().unwrap();
+    let client = HealthClient::new(peers.balanced(&context.in_process, &context.shutdown));
+    let mut failed = 0;
+    for _ in 0..100 {
+        failed += u32::from(client.clone().check(overall()).await.is_err());
+    }
+    assert_eq!(failed, 1);
+}
+
 #[tokio::test]
 async fn a_peer_that_is_not_there_is_an_error_and_not_a_wait() {
-    let free = TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let free = free().await;
     let context = Context::new();
     let mut client =
         HealthClient::new(Peers::from(free).balanced(&context.in_process, &context.shutdown));
