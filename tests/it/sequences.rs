@@ -83,6 +83,40 @@ async fn take_over(storage: Storage, frozen_at: Option<&str>) {
     }
 }
 
+/// Whoever calls them learns nothing: connections stay open, and requests are taken by the kernel.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frozen_replicas_hold_up_few_operations_while_others_do_their_work() {
+    let external = External::start().await;
+    script(&external);
+    let replicas = Replicas {
+        gateways: 2,
+        schedulers: 2,
+        ..Replicas::ONE_EACH
+    };
+    let mut mesh = Mesh::roles(Storage::Postgres, replicas).await;
+    let gateway = mesh.gateway();
+    let frozen = ["gateway-2", "scheduler-2"];
+    for name in frozen {
+        mesh.process(name).freeze();
+    }
+    let mut promises = Vec::new();
+    let one_after_the_other = async {
+        for number in 0..60 {
+            let name = format!("beside-{number}");
+            let wanted = Wanted::prepare(Kind::Sync, &name, &gateway, &external).await;
+            let promise = wanted.promise(wanted.start(&gateway).await.unwrap());
+            gateway.end_of(&promise.accepted.own_location()).await;
+            promises.push(promise);
+        }
+    };
+    let all = tokio::time::timeout(PATIENCE, one_after_the_other).await;
+    assert!(all.is_ok(), "only {} have ended", promises.len());
+    for name in frozen {
+        mesh.process(name).thaw();
+    }
+    reconcile(&mesh, &external, &promises).await;
+}
+
 async fn a_scheduler_that_lost_its_last_commits_gets_its_operations_again(storage: Storage) {
     let external = External::start().await;
     script(&external);

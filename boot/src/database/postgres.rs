@@ -14,8 +14,9 @@ use super::{Error, Options};
 
 /// How long a statement may run. Migrations are exempt.
 const STATEMENT_TIMEOUT: &str = "30s";
-/// How long a transaction may sit without a statement before the server ends it.
-const IDLE_IN_TRANSACTION_TIMEOUT: &str = "30s";
+/// How long a transaction may sit without a statement before the server ends it. None of ours waits for anything but the
+/// server, so whoever began it is frozen or gone, and other replicas wait for the rows that it has locked.
+const IDLE_IN_TRANSACTION_TIMEOUT: &str = "5s";
 /// How long a caller waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one attempt to connect may take.

@@ -144,6 +144,21 @@ async fn a_pool_recovers_from_a_restart_of_the_server() {
     database.ping().await.unwrap();
 }
 
+/// A process that is frozen keeps its connections.
+#[tokio::test]
+async fn what_a_frozen_process_has_locked_is_free_within_seconds() {
+    let url = url(&Postgres::shared().create_database());
+    let open = || Database::open(&url, "registry", Options::default());
+    let (frozen, other) = (open().await.unwrap(), open().await.unwrap());
+    frozen.migrate("registry", MIGRATIONS).await.unwrap();
+    let write = || sqlx::query("UPDATE thing SET id = id");
+    let mut transaction = begin(frozen.postgres().unwrap()).await.unwrap();
+    write().execute(&mut *transaction).await.unwrap();
+    let waiting = write().execute(other.postgres().unwrap());
+    let written = tokio::time::timeout(Duration::from_secs(15), waiting).await;
+    written.unwrap().unwrap();
+}
+
 async fn text(connection: &mut PgConnection, sql: &'static str) -> String {
     let rows = sqlx::raw_sql(sql).fetch_all(connection).await.unwrap();
     let lines = rows.iter().map(|row| row.try_get_unchecked::<String, _>(0));
