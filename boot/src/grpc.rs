@@ -5,8 +5,10 @@ mod in_process;
 mod peers;
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::response::IntoResponse;
 pub use in_process::{Channel, Codec, InProcess};
 pub use peers::{InvalidPeers, Peers, channel};
@@ -117,10 +119,11 @@ pub async fn serve(listener: TcpListener, api: Api, context: &Context) -> Result
     });
     let router = telemetry::traced(api.routes.prepare().into_axum_router())
         .merge(health::routes(asked, metrics));
+    let router = Arc::new(router);
     if let Ok(address) = listener.local_addr() {
         in_process.serve(address, &router, &shutdown);
     }
-    connection::serve(listener, router, shutdown).await;
+    connection::serve(listener, Router::clone(&router), shutdown).await;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ mod codec;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 use axum::Router;
@@ -32,9 +32,9 @@ pub struct InProcess(BTreeMap<SocketAddr, Door>);
 /// Set when the door is opened.
 type Door = Arc<SetOnce<Server>>;
 
-/// What is behind a door.
+/// What is behind a door, for as long as it is served: the doors outlive their roles.
 struct Server {
-    router: Router,
+    router: Weak<Router>,
     shutdown: Shutdown,
 }
 
@@ -62,10 +62,10 @@ impl InProcess {
         Some(Channel(Way::InProcess(door.clone())))
     }
 
-    /// Opens the door at `address` if it is one of this process, until `shutdown`.
-    pub(super) fn serve(&self, address: SocketAddr, router: &Router, shutdown: &Shutdown) {
+    /// Opens the door at `address` if it is one of this process, until `shutdown` or until `router` is dropped.
+    pub(super) fn serve(&self, address: SocketAddr, router: &Arc<Router>, shutdown: &Shutdown) {
         if let Some(door) = self.0.get(&address) {
-            let router = router.clone();
+            let router = Arc::downgrade(router);
             let shutdown = shutdown.clone();
             // It is bound to one listener, so nobody else can have opened it.
             let _ = door.set(Server { router, shutdown });
@@ -76,12 +76,14 @@ impl InProcess {
 /// Answers `request` once the door is open.
 async fn call(door: Door, request: Request<Body>) -> Response<Body> {
     let Server { router, shutdown } = door.wait().await;
-    if shutdown.is_cancelled() {
+    let router = router.upgrade().filter(|_| !shutdown.is_cancelled());
+    let Some(router) = router else {
         return Status::unavailable("the role stops").into_http();
-    }
+    };
+    let mut router = Arc::unwrap_or_clone(router);
     let request = request.map(Handover::of);
     // A connection would keep a panic from the caller, too.
-    let answer = AssertUnwindSafe(async { router.clone().call(request).await }).catch_unwind();
+    let answer = AssertUnwindSafe(async { router.call(request).await }).catch_unwind();
     match answer.await {
         Ok(Ok(response)) => response.map(|body| Handover::of(Body::new(body))),
         Ok(Err(never)) => match never {},

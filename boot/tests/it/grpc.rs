@@ -208,8 +208,10 @@ async fn the_same_door_answers_questions_about_health_over_plain_http() {
 }
 
 /// Says whether its caller came over a connection.
-#[derive(Clone)]
-struct Doorkeeper;
+#[derive(Clone, Default)]
+struct Doorkeeper {
+    _belongings: Arc<()>,
+}
 
 impl NamedService for Doorkeeper {
     const NAME: &'static str = "test.Doorkeeper";
@@ -262,7 +264,7 @@ async fn roles_of_one_process_call_one_another_without_a_connection() {
         ask_doorkeeper(channel(address, &caller.in_process)),
         async {
             context.shutdown.spawn(async move {
-                let api = Api::new(&[]).with(Doorkeeper);
+                let api = Api::new(&[]).with(Doorkeeper::default());
                 serve(listener, api, &serving).await.unwrap();
             });
         }
@@ -275,6 +277,29 @@ async fn roles_of_one_process_call_one_another_without_a_connection() {
     assert_eq!(ask_doorkeeper(balanced).await, "in process");
     let others = channel(address, &InProcess::default());
     assert_eq!(ask_doorkeeper(others).await, "over a connection");
+}
+
+/// What writes to a database ends when nobody is left who could have something to write.
+#[tokio::test]
+async fn what_a_role_served_is_gone_when_it_has_stopped_though_its_process_lives_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let context = Context::serving([address]);
+    let caller = context.sibling();
+    let serving = context.clone();
+    let belongings = Arc::new(());
+    let api = Api::new(&[]).with(Doorkeeper {
+        _belongings: Arc::clone(&belongings),
+    });
+    context.shutdown.spawn(async move {
+        serve(listener, api, &serving).await.unwrap();
+    });
+    let channel = channel(address, &caller.in_process);
+    assert_eq!(ask_doorkeeper(channel.clone()).await, "in process");
+    assert!(context.shutdown.drain(PATIENCE).await);
+    assert_eq!(Arc::strong_count(&belongings), 1);
+    let refused = call_doorkeeper(channel, "/test.Doorkeeper/Ask").await;
+    assert_eq!(refused.code(), Code::Unavailable);
 }
 
 #[tokio::test]
