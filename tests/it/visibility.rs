@@ -83,12 +83,19 @@ fn samples(page: &str) -> BTreeMap<String, f64> {
         .collect()
 }
 
-/// Starts an operation in the name of [`CORRELATION`].
-async fn start(mesh: &Mesh, external: &External, name: &str) -> Accepted {
+/// Starts an operation in the name of [`CORRELATION`] whose polls are answered with these.
+async fn start<const N: usize>(
+    mesh: &Mesh,
+    external: &External,
+    name: &str,
+    polls: [Answer; N],
+) -> Accepted {
     let gateway = mesh.gateway();
     let mut webhook = external.asynchronous(UNREGISTER, "/jobs");
     webhook["correlationIdKey"] = "X-Correlation".into();
     let application = gateway.register(name, json!([webhook])).await;
+    external.script("/jobs/*", [Answer::accepted()]);
+    external.script(&format!("/jobs/{application}/status"), polls);
     let query =
         "mutation ($id: ID!) { result: unregisterApplication(id: $id, mode: ASYNC) { id } }";
     let answer = gateway
@@ -104,22 +111,20 @@ async fn start(mesh: &Mesh, external: &External, name: &str) -> Accepted {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_correlation_id_is_in_the_logs_of_every_role_and_in_every_call() {
     let external = External::start().await;
-    external.script("/jobs/*", [Answer::accepted()]);
     let mut mesh = Mesh::empty(Storage::Sqlite).telling(["--log", "debug"]);
     mesh.start_roles(Replicas::ONE_EACH).await;
-    let application = {
-        let accepted = start(&mesh, &external, "correlated").await;
-        let application = accepted.application.clone();
-        let polls = [Answer::status("IN_PROGRESS"), Answer::status("SUCCEEDED")];
-        external.script(&format!("/jobs/{application}/status"), polls);
-        let end = End::Removed;
-        reconcile(&mesh, &external, &[Promise { accepted, end }]).await;
-        application
-    };
-    for request in external.received(&format!("/jobs/{application}")) {
+    let polls = [Answer::status("IN_PROGRESS"), Answer::status("SUCCEEDED")];
+    let accepted = start(&mesh, &external, "correlated", polls).await;
+    let end = End::Removed;
+    reconcile(&mesh, &external, &[Promise { accepted, end }]).await;
+    let received = external.received("/jobs");
+    assert_eq!(received.len(), 3, "{received:?}");
+    for request in received {
         assert_eq!(request.header("x-correlation"), CORRELATION, "{request:?}");
     }
     for process in mesh.processes() {
+        // A line that is being written can be read in part.
+        process.terminate().await;
         let log = process.log();
         for line in log.lines() {
             let parsed = serde_json::from_str::<Value>(line);
@@ -181,24 +186,20 @@ async fn one_trace_leads_from_the_mutation_to_the_last_poll_over_a_restart() {
     let (external, collector) = (External::start().await, Collector::default());
     let mut tasks = JoinSet::new();
     let address = collector.start(&mut tasks).await;
-    external.script("/jobs/*", [Answer::accepted()]);
     let mut mesh = Mesh::empty(Storage::Sqlite);
     mesh.add_up()
         .set("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{address}"));
     mesh.process("up").set("OTEL_BSP_SCHEDULE_DELAY", "200");
     mesh.start_all().await;
-    let accepted = start(&mesh, &external, "traced").await;
-    let status = format!("/jobs/{}/status", accepted.application);
     let slow = Answer::status("IN_PROGRESS");
-    external.script(
-        &status,
-        [
-            slow.clone(),
-            slow.clone(),
-            slow,
-            Answer::status("SUCCEEDED"),
-        ],
-    );
+    let polls = [
+        slow.clone(),
+        slow.clone(),
+        slow,
+        Answer::status("SUCCEEDED"),
+    ];
+    let accepted = start(&mesh, &external, "traced", polls).await;
+    let status = format!("/jobs/{}/status", accepted.application);
     until(PATIENCE, || async { external.count(&status) == 2 }).await;
     // What was before the restart has been sent, so that it can be compared.
     until(PATIENCE, || async { collector.exchanges().len() >= 2 }).await;

@@ -12,8 +12,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::PATIENCE;
 
-/// How much of a log is shown when a test fails.
+/// How much of a log is shown when a test fails, so that what failed is not lost in it: so many lines, and of each so
+/// many characters.
 const LAST_LINES: usize = 40;
+const LINE: usize = 240;
 
 /// The program with `arguments`, hearing nothing of this process's environment about itself.
 pub(crate) fn binnacle<A: AsRef<OsStr>>(arguments: &[A]) -> Command {
@@ -270,7 +272,10 @@ impl Process {
 
     pub(crate) fn last_lines(&self) -> String {
         let log = self.log();
-        let lines: Vec<_> = log.lines().collect();
+        let lines: Vec<String> = log
+            .lines()
+            .map(|line| line.chars().take(LINE).collect())
+            .collect();
         let from = lines.len().saturating_sub(LAST_LINES);
         format!("--- {}:\n{}", self.name, lines[from..].join("\n"))
     }
