@@ -30,15 +30,25 @@ use tower::Service;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-async fn start() -> (SocketAddr, Context) {
+/// Serves `api` until the context's shutdown.
+fn serve_api(listener: TcpListener, api: Api, context: &Context) {
+    let serving = context.clone();
+    context.shutdown.spawn(async move {
+        serve(listener, api, &serving).await.unwrap();
+    });
+}
+
+/// A role that others reach over a connection only.
+async fn start_serving(api: Api) -> (SocketAddr, Context) {
     let context = Context::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let serving = context.clone();
-    context.shutdown.spawn(async move {
-        serve(listener, Api::new(&[]), &serving).await.unwrap();
-    });
+    serve_api(listener, api, &context);
     (address, context)
+}
+
+async fn start() -> (SocketAddr, Context) {
+    start_serving(Api::new(&[])).await
 }
 
 fn overall() -> HealthCheckRequest {
@@ -175,6 +185,48 @@ async fn a_replica_that_fails_calls_at_once_is_not_the_one_that_gets_them() {
 }
 
 #[tokio::test]
+async fn a_replica_that_refuses_calls_is_not_the_one_that_gets_them() {
+    let serve_one = |is_closed| {
+        let doorkeeper = Doorkeeper {
+            is_closed,
+            ..Doorkeeper::default()
+        };
+        start_serving(Api::new(&[]).with(doorkeeper))
+    };
+    let (closed, _other) = serve_one(true).await;
+    let (open, context) = serve_one(false).await;
+    let peers: Peers = format!("{closed},{open}").parse().unwrap();
+    let channel = peers.balanced(&context.in_process, &context.shutdown);
+    let mut refused = 0;
+    for _ in 0..100 {
+        let answer = call_doorkeeper(channel.clone(), "/test.Doorkeeper/Ask").await;
+        refused += u32::from(answer.code() == Code::Unavailable);
+    }
+    assert_eq!(refused, 1);
+}
+
+#[tokio::test]
+async fn a_replica_at_which_a_call_was_given_up_gets_no_other_for_a_while() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (healthy, context) = start().await;
+    let peers: Peers = format!("{},{healthy}", silent.local_addr().unwrap())
+        .parse()
+        .unwrap();
+    let client = HealthClient::new(peers.balanced(&context.in_process, &context.shutdown));
+    // Who gives up within a second says nothing of the replica.
+    let patience = Duration::from_millis(1500);
+    let check = || {
+        let mut client = client.clone();
+        async move { tokio::time::timeout(patience, client.check(overall())).await }
+    };
+    let (first, second) = tokio::join!(check(), check());
+    assert_ne!(first.is_err(), second.is_err());
+    for _ in 0..10 {
+        check().await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_peer_that_is_not_there_is_an_error_and_not_a_wait() {
     let free = free().await;
     let context = Context::new();
@@ -207,9 +259,10 @@ async fn the_same_door_answers_questions_about_health_over_plain_http() {
     );
 }
 
-/// Says whether its caller came over a connection.
+/// Says whether its caller came over a connection, unless it takes no calls.
 #[derive(Clone, Default)]
 struct Doorkeeper {
+    is_closed: bool,
     _belongings: Arc<()>,
 }
 
@@ -228,6 +281,9 @@ impl Service<http::Request<Body>> for Doorkeeper {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         assert!(request.uri().path().ends_with("/Ask"), "nothing else");
+        if self.is_closed {
+            return ready(Ok(Status::unavailable("closed").into_http()));
+        }
         let connection = request.extensions().get::<TcpConnectInfo>();
         let words = if connection.is_some() {
             "over a connection"
@@ -258,15 +314,12 @@ async fn roles_of_one_process_call_one_another_without_a_connection() {
     let address = listener.local_addr().unwrap();
     let context = Context::serving([address]);
     let caller = context.sibling();
-    let serving = context.clone();
     // The call comes first, and waits for the door.
     let (words, ()) = tokio::join!(
         ask_doorkeeper(channel(address, &caller.in_process)),
         async {
-            context.shutdown.spawn(async move {
-                let api = Api::new(&[]).with(Doorkeeper::default());
-                serve(listener, api, &serving).await.unwrap();
-            });
+            let api = Api::new(&[]).with(Doorkeeper::default());
+            serve_api(listener, api, &context);
         }
     );
     assert_eq!(words, "in process");
@@ -286,14 +339,12 @@ async fn what_a_role_served_is_gone_when_it_has_stopped_though_its_process_lives
     let address = listener.local_addr().unwrap();
     let context = Context::serving([address]);
     let caller = context.sibling();
-    let serving = context.clone();
     let belongings = Arc::new(());
     let api = Api::new(&[]).with(Doorkeeper {
         _belongings: Arc::clone(&belongings),
+        ..Doorkeeper::default()
     });
-    context.shutdown.spawn(async move {
-        serve(listener, api, &serving).await.unwrap();
-    });
+    serve_api(listener, api, &context);
     let channel = channel(address, &caller.in_process);
     assert_eq!(ask_doorkeeper(channel.clone()).await, "in process");
     assert!(context.shutdown.drain(PATIENCE).await);
@@ -307,10 +358,7 @@ async fn a_role_that_has_stopped_is_unavailable_to_its_process() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let context = Context::serving([address]);
-    let serving = context.clone();
-    context.shutdown.spawn(async move {
-        serve(listener, Api::new(&[]), &serving).await.unwrap();
-    });
+    serve_api(listener, Api::new(&[]), &context);
     let mut client = HealthClient::new(channel(address, &context.sibling().in_process));
     let mut states = client.watch(overall()).await.unwrap().into_inner();
     assert_eq!(
@@ -400,11 +448,7 @@ async fn start_echo() -> (SocketAddr, Context) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let context = Context::serving([address]);
-    let serving = context.clone();
-    context.shutdown.spawn(async move {
-        let api = Api::new(&[]).with(Echo);
-        serve(listener, api, &serving).await.unwrap();
-    });
+    serve_api(listener, Api::new(&[]).with(Echo), &context);
     (address, context)
 }
 
