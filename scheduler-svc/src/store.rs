@@ -39,7 +39,7 @@ use self::{
     stored::{AttemptRow, OperationRow},
 };
 pub(crate) use self::{
-    changes::{Changed, Changes, Latest, Phase, Progress, Watch, WatchOne},
+    changes::{Behind, Changed, Changes, Latest, Phase, Progress, Watch, WatchOne},
     clock::micros_of,
     commit::{Claim, Done, Record, Recorded, Release, Save, Saved, Session, Write},
     error::Error,

@@ -17,7 +17,7 @@ use tonic::Status;
 
 use crate::{
     service::{missing, unavailable},
-    store::{self, Latest, Progress, Store, Watch, WatchOne},
+    store::{self, Behind, Latest, Progress, Store, Watch, WatchOne},
 };
 
 /// How long after the last change to look for one that nobody told of.
@@ -137,11 +137,11 @@ async fn follow_all(
     frames: &mpsc::Sender<Frame>,
 ) -> Result<(), Status> {
     loop {
-        let first = changes.next().await.ok_or_else(behind)?;
+        let first = changes.next().await?;
         let mut latest = Latest::default();
         first.iter().for_each(|changed| latest.note(changed));
         while latest.len() < FULL_FRAME
-            && let Some(more) = changes.try_next()
+            && let Some(more) = changes.try_next()?
         {
             more.iter().for_each(|changed| latest.note(changed));
         }
@@ -225,12 +225,14 @@ fn frame(operations: impl Into<Vec<common::Operation>>) -> v1::WatchOperationsRe
     }
 }
 
-fn behind() -> Status {
-    refuse(
-        Reason::Overloaded,
-        "more has changed than this watch could take; list what there is and watch again",
-        [],
-    )
+impl From<Behind> for Status {
+    fn from(Behind: Behind) -> Self {
+        refuse(
+            Reason::Overloaded,
+            "more has changed than this watch could take; list what there is and watch again",
+            [],
+        )
+    }
 }
 
 #[cfg(test)]

@@ -23,7 +23,10 @@ use sqlx::PgPool;
 use tokio::{
     sync::{
         Notify,
-        broadcast::{self, error::RecvError},
+        broadcast::{
+            self,
+            error::{RecvError, TryRecvError},
+        },
     },
     time::sleep,
 };
@@ -172,21 +175,27 @@ pub(crate) struct Watch {
     _presence: Presence,
 }
 
+/// More has changed than could be kept for a watcher.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Behind;
+
 impl Watch {
-    /// What has changed; `None` when more has changed than could be kept.
-    pub(crate) async fn next(&mut self) -> Option<Arc<[Changed]>> {
+    /// What has changed.
+    pub(crate) async fn next(&mut self) -> Result<Arc<[Changed]>, Behind> {
         match self.receiver.recv().await {
-            Ok(change) => Some(change.operations),
-            Err(RecvError::Lagged(_) | RecvError::Closed) => None,
+            Ok(change) => Ok(change.operations),
+            Err(RecvError::Lagged(_) | RecvError::Closed) => Err(Behind),
         }
     }
 
     /// What has changed already.
-    pub(crate) fn try_next(&mut self) -> Option<Arc<[Changed]>> {
-        self.receiver
-            .try_recv()
-            .ok()
-            .map(|change| change.operations)
+    pub(crate) fn try_next(&mut self) -> Result<Option<Arc<[Changed]>>, Behind> {
+        match self.receiver.try_recv() {
+            Ok(change) => Ok(Some(change.operations)),
+            Err(TryRecvError::Empty) => Ok(None),
+            // It is said once; what comes next would hide that something is missing.
+            Err(TryRecvError::Lagged(_) | TryRecvError::Closed) => Err(Behind),
+        }
     }
 }
 
@@ -240,9 +249,11 @@ mod tests {
         let announce =
             |times| (0..times).for_each(|_| announce(&changes, OperationId(Uuid::max())));
         announce(BEHIND);
-        assert!(watch.next().await.is_some());
+        assert!(watch.next().await.is_ok());
         announce(BEHIND);
-        assert!(watch.next().await.is_none());
+        assert_eq!(watch.next().await.err(), Some(Behind));
+        announce(BEHIND + 1);
+        assert_eq!(watch.try_next().err(), Some(Behind));
     }
 
     #[tokio::test]
