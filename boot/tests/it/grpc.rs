@@ -149,14 +149,20 @@ async fn free() -> SocketAddr {
     listener.local_addr().unwrap()
 }
 
-#[tokio::test]
-async fn a_replica_that_does_not_answer_holds_up_one_call_and_not_those_after_it() {
+/// A client of two replicas, one of which takes connections and never answers.
+async fn beside_a_silent_one() -> (HealthClient<Channel>, TcpListener, Context) {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (healthy, context) = start().await;
     let peers: Peers = format!("{},{healthy}", silent.local_addr().unwrap())
         .parse()
         .unwrap();
     let client = HealthClient::new(peers.balanced(&context.in_process, &context.shutdown));
+    (client, silent, context)
+}
+
+#[tokio::test]
+async fn a_replica_that_does_not_answer_holds_up_one_call_and_not_those_after_it() {
+    let (client, _silent, _context) = beside_a_silent_one().await;
     let check = || {
         let mut client = client.clone();
         async move { client.check(overall()).await.unwrap() }
@@ -207,12 +213,7 @@ async fn a_replica_that_refuses_calls_is_not_the_one_that_gets_them() {
 
 #[tokio::test]
 async fn a_replica_at_which_a_call_was_given_up_gets_no_other_for_a_while() {
-    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (healthy, context) = start().await;
-    let peers: Peers = format!("{},{healthy}", silent.local_addr().unwrap())
-        .parse()
-        .unwrap();
-    let client = HealthClient::new(peers.balanced(&context.in_process, &context.shutdown));
+    let (client, _silent, _context) = beside_a_silent_one().await;
     // Who gives up within a second says nothing of the replica.
     let patience = Duration::from_millis(1500);
     let check = || {
