@@ -13,8 +13,9 @@ use tonic::body::Body;
 use tonic::{Code, Status, transport};
 use tower::ServiceExt as _;
 
-/// For so long a replica is the last choice after it has failed a call.
-const AVOIDED: Duration = Duration::from_secs(5);
+/// For so long a replica is the last choice after it has failed a call. That is several times as long as calls wait for
+/// a frozen one: who waits for one of each role in turn must not come back to the first before the last is known.
+const AVOIDED: Duration = Duration::from_secs(30);
 /// Whoever gives a call up sooner need not have lost patience.
 const PATIENCE: Duration = Duration::from_secs(1);
 
