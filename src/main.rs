@@ -1,6 +1,5 @@
 //! The one binary: every role, all of them at once, and the commands that look at them.
 
-mod background;
 mod bench;
 mod cli;
 mod config_file;

@@ -9,19 +9,8 @@ use anyhow::{Context as _, anyhow};
 use binnacle_boot::{Context, Shutdown};
 use tokio::task::JoinSet;
 
-use crate::background::Background;
-
 /// How often a role that is not ready yet is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
-
-/// Where a role works when it is not the only one in its process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// Clients wait for its answers.
-    Front,
-    /// Nobody waits.
-    Behind,
-}
 
 /// A role in this process.
 struct Role {
@@ -38,48 +27,29 @@ pub(crate) struct Mesh {
     first: Context,
     roles: Vec<Role>,
     running: JoinSet<(&'static str, anyhow::Result<()>)>,
-    /// Where those run whose place is behind others.
-    background: Option<Background>,
     pub(crate) addresses: Vec<(&'static str, SocketAddr)>,
 }
 
 impl Mesh {
     /// A mesh whose roles call one another in this process at `addresses`.
-    pub(crate) fn calling_at(
-        addresses: impl IntoIterator<Item = SocketAddr>,
-    ) -> anyhow::Result<Self> {
-        let background = Background::start().context("cannot start threads")?;
-        Ok(Self {
+    pub(crate) fn calling_at(addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
+        Self {
             first: Context::serving(addresses),
-            background: Some(background),
             ..Self::default()
-        })
+        }
     }
 
     /// Starts a role; `run` is given its context.
-    pub(crate) fn start<R, F, E>(
-        &mut self,
-        place: Place,
-        name: &'static str,
-        limit: Duration,
-        run: R,
-    ) where
+    pub(crate) fn start<R, F, E>(&mut self, name: &'static str, limit: Duration, run: R)
+    where
         R: FnOnce(Context) -> F,
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: Error + Send + Sync + 'static,
     {
         let context = self.first.sibling();
         let role = run(context.clone());
-        let role = async move { (name, role.await.with_context(|| name)) };
-        let background = self.background.as_ref().and_then(Background::handle);
-        match background {
-            Some(background) if place == Place::Behind => {
-                self.running.spawn_on(role, background);
-            }
-            _ => {
-                self.running.spawn(role);
-            }
-        }
+        self.running
+            .spawn(async move { (name, role.await.with_context(|| name)) });
         self.roles.push(Role {
             name,
             context,

@@ -13,7 +13,7 @@ use crate::cli::{
     SchedulerArgs, UpArgs,
 };
 use crate::listen::{self, Bound};
-use crate::mesh::{Mesh, Place};
+use crate::mesh::Mesh;
 
 // How long each role may take to stop. Together they stay below the half minute that a process
 // is given.
@@ -57,7 +57,7 @@ pub(crate) async fn start_all(args: UpArgs) -> anyhow::Result<Mesh> {
         data_dir: database.data.data_dir.clone(),
         capacity: worker.worker_capacity,
     };
-    let mut mesh = Mesh::calling_at([director.address, scheduler.address, executor.address])?;
+    let mut mesh = Mesh::calling_at([director.address, scheduler.address, executor.address]);
     start_operations(&mut mesh, config, operations);
     start_executor(&mut mesh, &calls, executor);
     start_gateway(
@@ -167,7 +167,7 @@ fn start_gateway(mesh: &mut Mesh, config: director_gateway::Config, http: Bound,
         http: http.listener,
         grpc: director.listener,
     };
-    mesh.start(Place::Front, "gateway", STOP_GATEWAY, |context| {
+    mesh.start("gateway", STOP_GATEWAY, |context| {
         Box::pin(director_gateway::run(config, listeners, context))
     });
 }
@@ -175,14 +175,14 @@ fn start_gateway(mesh: &mut Mesh, config: director_gateway::Config, http: Bound,
 fn start_scheduler(mesh: &mut Mesh, database: &DatabaseArgs, bound: Bound) {
     mesh.addresses.push(("scheduler", bound.address));
     let config = scheduler_svc::Config::new(database.url());
-    mesh.start(Place::Behind, "scheduler", STOP_SCHEDULER, |context| {
+    mesh.start("scheduler", STOP_SCHEDULER, |context| {
         Box::pin(scheduler_svc::run(config, bound.listener, context))
     });
 }
 
 fn start_operations(mesh: &mut Mesh, config: operations_svc::Config, bound: Bound) {
     mesh.addresses.push(("operations", bound.address));
-    mesh.start(Place::Behind, "operations", STOP_WORKER, |context| {
+    mesh.start("operations", STOP_WORKER, |context| {
         Box::pin(operations_svc::run(config, bound.listener, context))
     });
 }
@@ -193,7 +193,7 @@ fn start_executor(mesh: &mut Mesh, calls: &CallArgs, bound: Bound) {
         capacity: calls.executor_capacity,
         exchange_timeout: calls.exchange_timeout,
     };
-    mesh.start(Place::Behind, "executor", STOP_EXECUTOR, |context| {
+    mesh.start("executor", STOP_EXECUTOR, |context| {
         Box::pin(webhook_executor::run(config, bound.listener, context))
     });
 }

@@ -372,24 +372,3 @@ async fn mutations_through_variables_and_fragments_are_asynchronous_as_well(stor
         assert_eq!(recorded(&scheduler, &application).await.len(), 1, "{name}");
     }
 }
-
-#[tokio::test]
-async fn operations_are_not_the_work_of_the_threads_that_answer() {
-    let (mut mesh, external) = (Mesh::up(Storage::Sqlite).await, External::start().await);
-    external.script("/ok/*", [Answer::ok()]);
-    let gateway = mesh.gateway();
-    let webhooks = json!([external.sync(UNREGISTER, "/ok")]);
-    let idle = mesh.process("up").processor_time("background");
-    let mut promises = Vec::new();
-    for number in 0..30 {
-        let name = format!("worked-on-{number}");
-        let application = gateway.register(&name, webhooks.clone()).await;
-        let accepted = gateway.start("unregisterApplication", &application).await;
-        promises.push(promise(accepted, End::Removed));
-    }
-    reconcile(&mesh, &external, &promises).await;
-    let up = mesh.process("up");
-    let behind = up.processor_time("background") - idle;
-    let front = up.processor_time("tokio-rt-worker");
-    assert!(behind > front / 10, "{behind} ns against {front} ns");
-}

@@ -58,7 +58,7 @@ fn a_short_run_measures_both_databases_and_an_operation_costs_no_more_than_it_ma
         "--seconds",
         "3",
         "--applications",
-        "5000",
+        "2000",
         "--json",
         &json,
         "--svg",

@@ -270,20 +270,6 @@ impl Process {
         .await;
     }
 
-    /// For how many nanoseconds its threads of this name have been on a processor.
-    pub(crate) fn processor_time(&self, thread: &str) -> u64 {
-        let pid = self.child.as_ref().unwrap().id();
-        let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-        // One that ends meanwhile is none.
-        let times = tasks.filter_map(|task| {
-            let task = task.ok()?.path();
-            let name = fs::read_to_string(task.join("comm")).ok()?;
-            let time = fs::read_to_string(task.join("schedstat")).ok()?;
-            (name.trim_end() == thread).then(|| time.split(' ').next()?.parse::<u64>().ok())?
-        });
-        times.sum()
-    }
-
     pub(crate) fn last_lines(&self) -> String {
         let log = self.log();
         let lines: Vec<String> = log
