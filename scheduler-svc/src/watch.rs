@@ -1,6 +1,6 @@
 //! Operations as they change.
 
-use std::{iter, pin::Pin, time::Duration};
+use std::{pin::Pin, time::Duration};
 
 use binnacle_boot::Shutdown;
 use binnacle_domain::operation::{Operation, OperationId, Outcome, Phase};
@@ -78,9 +78,9 @@ pub(crate) async fn one(
     Ok(Box::pin(ReceiverStream::new(received)))
 }
 
-/// The time before each look at an operation that does not change.
-fn looks() -> impl Iterator<Item = Duration> {
-    iter::successors(Some(LOOK), |look| Some(LONGEST.min(*look * 2)))
+/// The time before the next look at an operation that has not changed, after so long.
+fn longer(look: Duration) -> Duration {
+    LONGEST.min(look * 2)
 }
 
 async fn follow(
@@ -96,11 +96,11 @@ async fn follow(
         if frames.send(Ok(frame([view.of(current)]))).await.is_err() || is_done {
             return Ok(());
         }
-        let mut looks = looks();
+        let mut look = LOOK;
         current = loop {
-            let look = looks.next().unwrap_or(LONGEST);
             // Told or not, the database says what it has become.
             let _ = tokio::time::timeout(look, changes.changed()).await;
+            look = longer(look);
             let next = store.get(id).await.map_err(unavailable)?;
             match next {
                 Some(next) if next.version != version => break next,
@@ -229,7 +229,7 @@ impl From<Behind> for Status {
     fn from(Behind: Behind) -> Self {
         refuse(
             Reason::Overloaded,
-            "more has changed than this watch could take; list what there is and watch again",
+            "more has changed than this watch was told; list what there is and watch again",
             [],
         )
     }
@@ -237,11 +237,14 @@ impl From<Behind> for Status {
 
 #[cfg(test)]
 mod tests {
+    use std::iter;
+
     use super::*;
 
     #[test]
     fn an_operation_that_does_not_change_is_looked_at_ever_more_rarely() {
-        let looks: Vec<_> = looks().take(6).map(|look| look.as_millis()).collect();
+        let looks = iter::successors(Some(LOOK), |look| Some(longer(*look)));
+        let looks: Vec<_> = looks.take(6).map(|look| look.as_millis()).collect();
         assert_eq!(looks, [500, 1_000, 2_000, 4_000, 4_000, 4_000]);
     }
 }

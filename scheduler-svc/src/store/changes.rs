@@ -42,11 +42,15 @@ const BEHIND: usize = 4096;
 /// How long to wait before listening again after the connection broke.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// What watchers are told.
 #[derive(Clone, Debug)]
-struct Change {
-    operations: Arc<[Changed]>,
-    /// Written by another replica.
-    is_foreign: bool,
+enum Change {
+    /// Written by this replica.
+    Here(Arc<[Changed]>),
+    /// Written by another.
+    There(Arc<[Changed]>),
+    /// Of others' changes some were not heard.
+    Missed,
 }
 
 /// Which operations have changed. Clones share it.
@@ -93,22 +97,29 @@ impl Changes {
             .filter_map(|(item, answer)| outcomes.changed(item, answer))
             .collect();
         if !changed.is_empty() {
-            self.tell(changed, false);
+            self.wake(&changed);
+            self.tell(Change::Here(changed));
         }
     }
 
-    fn tell(&self, operations: Arc<[Changed]>, is_foreign: bool) {
+    /// Tells what another replica has changed.
+    fn relay(&self, changed: Arc<[Changed]>) {
+        self.wake(&changed);
+        self.tell(Change::There(changed));
+    }
+
+    /// Wakes those who watch one of these.
+    fn wake(&self, changed: &[Changed]) {
         let of_one = self.0.of_one();
         if !of_one.is_empty() {
-            let told = operations.iter().filter_map(|it| of_one.get(&it.id));
+            let told = changed.iter().filter_map(|it| of_one.get(&it.id));
             told.flatten().for_each(|watcher| watcher.notify_one());
         }
-        drop(of_one);
+    }
+
+    fn tell(&self, change: Change) {
         // Whoever has stopped watching misses nothing.
-        let _ = self.0.sender.send(Change {
-            operations,
-            is_foreign,
-        });
+        let _ = self.0.sender.send(change);
     }
 
     /// Watches from now on.
@@ -134,10 +145,9 @@ impl Changes {
     /// Exchanges changes with the other replicas until the shutdown.
     pub(super) async fn exchange(self, pool: PgPool, replica: Uuid, shutdown: Shutdown) {
         let exchanging = async {
+            let mut exchange = Exchange::new(&self, &pool, replica);
             loop {
-                let Err(error) = Exchange::new(&self, &pool, replica).run().await else {
-                    continue;
-                };
+                let Err(error) = exchange.run().await;
                 tracing::debug!(%error, "other replicas cannot be heard");
                 sleep(AGAIN).await;
             }
@@ -175,7 +185,8 @@ pub(crate) struct Watch {
     _presence: Presence,
 }
 
-/// More has changed than could be kept for a watcher.
+/// More has changed than a watcher can be told: more than could be kept for it, or something that another replica could
+/// not be heard to say. It is said once; what comes next would hide that something is missing.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Behind;
 
@@ -183,7 +194,7 @@ impl Watch {
     /// What has changed.
     pub(crate) async fn next(&mut self) -> Result<Arc<[Changed]>, Behind> {
         match self.receiver.recv().await {
-            Ok(change) => Ok(change.operations),
+            Ok(change) => change.into_operations(),
             Err(RecvError::Lagged(_) | RecvError::Closed) => Err(Behind),
         }
     }
@@ -191,10 +202,18 @@ impl Watch {
     /// What has changed already.
     pub(crate) fn try_next(&mut self) -> Result<Option<Arc<[Changed]>>, Behind> {
         match self.receiver.try_recv() {
-            Ok(change) => Ok(Some(change.operations)),
+            Ok(change) => change.into_operations().map(Some),
             Err(TryRecvError::Empty) => Ok(None),
-            // It is said once; what comes next would hide that something is missing.
             Err(TryRecvError::Lagged(_) | TryRecvError::Closed) => Err(Behind),
+        }
+    }
+}
+
+impl Change {
+    fn into_operations(self) -> Result<Arc<[Changed]>, Behind> {
+        match self {
+            Self::Here(operations) | Self::There(operations) => Ok(operations),
+            Self::Missed => Err(Behind),
         }
     }
 }
@@ -233,7 +252,7 @@ mod tests {
     use super::*;
     use crate::store::{Done, Saved};
 
-    fn announce(changes: &Changes, id: OperationId) {
+    pub(super) fn announce(changes: &Changes, id: OperationId) {
         let done = Write::Done(Done {
             id,
             epoch: 1,
