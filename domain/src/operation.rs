@@ -178,14 +178,18 @@ pub struct WebhookStatus {
     /// Polls started so far.
     pub polls: u32,
     /// The location to poll; `None` until the call was accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poll_url: Option<String>,
     /// When it is given up; set when its first call starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Time>,
     /// When it was last polled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_poll_at: Option<Time>,
     /// Why the last attempt was no success; empty when there is nothing to tell.
     pub last_error: String,
     /// The run that the last poll belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Run>,
 }
 
