@@ -3,7 +3,7 @@
 //! Requests go to a channel; one task takes all that is there, has it committed as one
 //! transaction, and only then answers everybody. While a commit runs, the next batch gathers by
 //! itself, so batches grow with the load and a lone request waits for nothing. Before it begins,
-//! tasks that are ready have their turn: what they send goes along.
+//! others that are ready have their turn: what they send goes along.
 //!
 //! What a batch does is a [`Commit`]. An item that fails a check of its own gets its own answer
 //! (`Commit::Answer` may be a `Result`); `Commit::Error` is for the batch as a whole and is told
@@ -12,10 +12,10 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures::FutureExt;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::Shutdown;
@@ -31,10 +31,9 @@ pub trait Commit: Send + 'static {
 
     /// Commits `items` as one transaction and answers each, in their order. It is called again
     /// with the same items after a retryable error, so it must leave nothing behind when it fails.
-    /// They are shared, for a commit that hands them to another thread.
     fn commit(
         &mut self,
-        items: &Arc<[Self::Item]>,
+        items: &[Self::Item],
     ) -> impl Future<Output = Result<Vec<Self::Answer>, Self::Error>> + Send;
 
     /// Whether the whole batch may succeed if it is tried again at once: a deadlock or a
@@ -111,7 +110,19 @@ impl<C: Commit> Writer<C> {
     /// Starts the writing task.
     pub fn spawn(commit: C, options: Options, shutdown: &Shutdown) -> Self {
         let (requests, queue) = mpsc::channel(options.capacity);
-        shutdown.spawn(run(commit, queue, options));
+        shutdown.spawn(run(commit, queue, options, Others::Tasks));
+        Self { requests }
+    }
+
+    /// Starts the writing task on `thread`, a runtime of one thread, where there is little else.
+    pub(crate) fn spawn_on(
+        thread: &Handle,
+        commit: C,
+        options: Options,
+        shutdown: &Shutdown,
+    ) -> Self {
+        let (requests, queue) = mpsc::channel(options.capacity);
+        shutdown.spawn_on(thread, run(commit, queue, options, Others::Threads));
         Self { requests }
     }
 
@@ -143,15 +154,39 @@ impl<C: Commit> Writer<C> {
     }
 }
 
-async fn run<C: Commit>(mut commit: C, mut queue: mpsc::Receiver<Request<C>>, options: Options) {
+/// Who may have something to say before a batch begins.
+#[derive(Clone, Copy, Debug)]
+enum Others {
+    /// The tasks beside the writing one.
+    Tasks,
+    /// Those of other threads, which may wait for this one's processor.
+    Threads,
+}
+
+impl Others {
+    /// Lets those have their turn who are ready to run.
+    async fn have_their_turn(self) {
+        match self {
+            Self::Tasks => tokio::task::yield_now().await,
+            Self::Threads => std::thread::yield_now(),
+        }
+    }
+}
+
+async fn run<C: Commit>(
+    mut commit: C,
+    mut queue: mpsc::Receiver<Request<C>>,
+    options: Options,
+    others: Others,
+) {
     let mut requests = Vec::with_capacity(options.max_batch);
     while queue.recv_many(&mut requests, options.max_batch).await > 0 {
-        gather(&mut queue, &mut requests, options).await;
+        gather(&mut queue, &mut requests, options, others).await;
         let (items, replies): (Vec<_>, Vec<_>) = requests
             .drain(..)
             .map(|request| (request.item, request.reply))
             .unzip();
-        answer::<C>(commit_whole(&mut commit, &items.into()).await, replies);
+        answer::<C>(commit_whole(&mut commit, &items).await, replies);
     }
 }
 
@@ -160,11 +195,12 @@ async fn gather<C: Commit>(
     queue: &mut mpsc::Receiver<Request<C>>,
     requests: &mut Vec<Request<C>>,
     options: Options,
+    others: Others,
 ) {
     let mut gathered = 0;
     while gathered < requests.len() && requests.len() < options.max_batch {
         gathered = requests.len();
-        tokio::task::yield_now().await;
+        others.have_their_turn().await;
         while requests.len() < options.max_batch
             && let Ok(request) = queue.try_recv()
         {
@@ -175,7 +211,7 @@ async fn gather<C: Commit>(
 
 async fn commit_whole<C: Commit>(
     commit: &mut C,
-    items: &Arc<[C::Item]>,
+    items: &[C::Item],
 ) -> Result<Vec<C::Answer>, Error<C::Error>> {
     let mut attempt = 0;
     loop {
@@ -225,7 +261,7 @@ fn answer<C: Commit>(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     use tokio::sync::Semaphore;
@@ -244,7 +280,7 @@ mod tests {
         type Answer = u32;
         type Error = &'static str;
 
-        async fn commit(&mut self, items: &Arc<[u32]>) -> Result<Vec<u32>, &'static str> {
+        async fn commit(&mut self, items: &[u32]) -> Result<Vec<u32>, &'static str> {
             self.gate.acquire().await.unwrap().forget();
             self.batches.lock().unwrap().push(items.len());
             assert!(!items.contains(&13), "thirteen");

@@ -23,6 +23,9 @@ pub use sqlite::{Sqlite, begin_immediate, failure};
 use sqlx::{PgPool, SqlitePool};
 pub use url::{DatabaseUrl, InvalidUrl, Server};
 
+use crate::Shutdown;
+use crate::batch::{self, Commit, Writer};
+
 /// An open database. Clones share its connections.
 #[derive(Clone, Debug)]
 pub enum Database {
@@ -121,6 +124,32 @@ impl Database {
         match self {
             Self::Sqlite(sqlite) => sqlite.close().await,
             Self::Postgres(pool) => pool.close().await,
+        }
+    }
+
+    /// Starts a writer whose batches are written here: on SQLite beside the connection that writes.
+    pub fn batch_writes<C: Commit>(
+        &self,
+        commit: C,
+        options: batch::Options,
+        shutdown: &Shutdown,
+    ) -> Writer<C> {
+        match self {
+            Self::Sqlite(sqlite) => Writer::spawn_on(sqlite.writer(), commit, options, shutdown),
+            Self::Postgres(_) => Writer::spawn(commit, options, shutdown),
+        }
+    }
+
+    /// Starts a writer whose batches are only read here: on SQLite beside the connection that reads.
+    pub fn batch_reads<C: Commit>(
+        &self,
+        commit: C,
+        options: batch::Options,
+        shutdown: &Shutdown,
+    ) -> Writer<C> {
+        match self {
+            Self::Sqlite(sqlite) => Writer::spawn_on(sqlite.reader(), commit, options, shutdown),
+            Self::Postgres(_) => Writer::spawn(commit, options, shutdown),
         }
     }
 

@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -33,13 +34,22 @@ impl Shutdown {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        self.spawn_on(&Handle::current(), task)
+    }
+
+    /// Like [`Shutdown::spawn`], on another runtime than the caller's.
+    pub fn spawn_on<F>(&self, runtime: &Handle, task: F) -> JoinHandle<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let abort = self.abort.clone();
-        self.tasks.spawn(async move {
+        let task = async move {
             tokio::select! {
                 () = abort.cancelled() => {}
                 () = task => {}
             }
-        })
+        };
+        self.tasks.spawn_on(task, runtime)
     }
 
     /// Asks everything to come to an end.

@@ -181,7 +181,7 @@ impl Operations {
         let (outgoing, queue) = mpsc::channel(OUTGOING);
         let entries = Entries::new(database.clone());
         let operations = Self {
-            writer: batch::Writer::spawn(entries, batch::Options::default(), shutdown),
+            writer: database.batch_writes(entries, batch::Options::default(), shutdown),
             definitions: Arc::new(Definitions::new(database.clone())),
             database,
             outgoing,

@@ -116,7 +116,7 @@ impl Registry {
         let removals = Removals::new(database.clone());
         let options = batch::Options::default();
         Ok(Self {
-            reads: batch::Writer::spawn(reads, options, shutdown),
+            reads: database.batch_reads(reads, options, shutdown),
             registrations: batch::Writer::spawn(registrations, options, shutdown),
             removals: batch::Writer::spawn(removals, options, shutdown),
             known: Known::default(),

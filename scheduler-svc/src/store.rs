@@ -154,9 +154,9 @@ impl Store {
         };
         Ok(Self {
             definitions: Arc::new(Definitions::new(database.clone())),
+            writer: database.batch_writes(commits, options, shutdown),
             database,
             clock,
-            writer: batch::Writer::spawn(commits, options, shutdown),
             changes,
         })
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, flock};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{SqlitePool, Transaction};
+use tokio::runtime::Handle;
 
 use self::{
     gate::Gate,
@@ -93,30 +94,32 @@ impl Sqlite {
         self.reader.close().await;
     }
 
-    /// Has `work` done as one transaction, on a thread that is woken once for all of it. Whether the caller waits for
-    /// the end or not, it is committed, or rolled back if `work` fails or panics.
-    pub async fn transact<T, E>(
-        &self,
-        work: impl FnOnce(&rusqlite::Connection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<sqlx::Error> + Send + 'static,
-    {
-        let turn = self.gate.turn().await?;
-        self.writer.transact(turn, work).await
+    /// What runs tasks beside the connection that writes, which only they can use.
+    pub fn writer(&self) -> &Handle {
+        self.writer.tasks()
     }
 
-    /// Has `work`, which only reads, done on a thread that is woken once for all of it. A panic in it is an error.
-    pub async fn look<T, E>(
+    /// What runs tasks beside the connection that reads, which only they can use.
+    pub fn reader(&self) -> &Handle {
+        self.reader.tasks()
+    }
+
+    /// Has `work` done as one transaction, at once when it is its turn, for a task of [`Sqlite::writer`]. It is
+    /// committed, or rolled back if `work` fails or panics.
+    pub async fn transact<T, E: From<sqlx::Error>>(
         &self,
-        work: impl FnOnce(&rusqlite::Connection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<sqlx::Error> + Send + 'static,
-    {
-        self.reader.run(work).await
+        work: impl FnOnce(&rusqlite::Connection) -> Result<T, E> + Send,
+    ) -> Result<T, E> {
+        let _turn = self.gate.turn().await?;
+        self.writer.transact(work)
+    }
+
+    /// Has `work`, which only reads, done at once, for a task of [`Sqlite::reader`]. A panic in it is an error.
+    pub fn look<T, E: From<sqlx::Error>>(
+        &self,
+        work: impl FnOnce(&rusqlite::Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.reader.run(work)
     }
 }
 

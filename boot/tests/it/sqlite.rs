@@ -26,20 +26,40 @@ fn insert(connection: &Connection, id: i64) -> Result<usize, sqlx::Error> {
     statement.execute((id,)).map_err(failure)
 }
 
+/// What the thread that writes makes of it.
+async fn transact<T: Send + 'static>(
+    sqlite: &Sqlite,
+    work: impl FnOnce(&Connection) -> Result<T, sqlx::Error> + Send + 'static,
+) -> Result<T, sqlx::Error> {
+    let beside = sqlite.clone();
+    let task = sqlite
+        .writer()
+        .spawn(async move { beside.transact(work).await });
+    task.await.unwrap_or(Err(sqlx::Error::PoolClosed))
+}
+
+/// What the thread that reads makes of it.
+async fn look<T: Send + 'static>(
+    sqlite: &Sqlite,
+    work: impl FnOnce(&Connection) -> Result<T, sqlx::Error> + Send + 'static,
+) -> Result<T, sqlx::Error> {
+    let beside = sqlite.clone();
+    let task = sqlite.reader().spawn(async move { beside.look(work) });
+    task.await.unwrap_or(Err(sqlx::Error::PoolClosed))
+}
+
 async fn insert_at_once(sqlite: &Sqlite, id: i64) -> Result<usize, sqlx::Error> {
-    sqlite
-        .transact(move |connection| insert(connection, id))
-        .await
+    transact(sqlite, move |connection| insert(connection, id)).await
 }
 
 #[tokio::test]
 async fn what_a_visit_to_the_thread_did_is_durable_and_read_by_others() {
     let directory = TempDir::new().unwrap();
     let (database, sqlite) = open(&directory).await;
-    let settings = sqlite.transact(|connection| {
+    let settings = transact(&sqlite, |connection| {
         let ask = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         let settings = (ask("synchronous"), ask("foreign_keys"));
-        Ok::<_, sqlx::Error>((settings.0.map_err(failure)?, settings.1.map_err(failure)?))
+        Ok((settings.0.map_err(failure)?, settings.1.map_err(failure)?))
     });
     assert_eq!(settings.await.unwrap(), (2, 1), "FULL, ON");
     assert_eq!(insert_at_once(&sqlite, 2).await.unwrap(), 1);
@@ -61,7 +81,7 @@ async fn a_statement_that_was_prepared_before_a_migration_is_good_after_it() {
 async fn an_error_rolls_back_and_is_told_as_sqlx_would() {
     let directory = TempDir::new().unwrap();
     let (database, sqlite) = open(&directory).await;
-    let twice = sqlite.transact(|connection| {
+    let twice = transact(&sqlite, |connection| {
         insert(connection, 2)?;
         insert(connection, 2)
     });
@@ -82,7 +102,7 @@ async fn an_error_rolls_back_and_is_told_as_sqlx_would() {
 async fn a_panic_rolls_back_and_the_thread_goes_on() {
     let directory = TempDir::new().unwrap();
     let (database, sqlite) = open(&directory).await;
-    let panicking = sqlite.transact(|connection| -> Result<(), sqlx::Error> {
+    let panicking = transact(&sqlite, |connection| -> Result<(), sqlx::Error> {
         insert(connection, 2)?;
         panic!("in the middle");
     });
@@ -96,14 +116,16 @@ async fn a_panic_rolls_back_and_the_thread_goes_on() {
 async fn who_looks_sees_what_is_committed_and_cannot_write_and_may_panic() {
     let directory = TempDir::new().unwrap();
     let (_database, sqlite) = open(&directory).await;
-    let told = sqlite.look(|connection| insert(connection, 2)).await;
+    let told = look(&sqlite, |connection| insert(connection, 2)).await;
     let told = told.unwrap_err().to_string();
     assert!(told.contains("readonly"), "{told}");
-    let panicking = sqlite.look(|_| -> Result<(), sqlx::Error> { panic!("in the middle") });
+    let panicking = look(&sqlite, |_| -> Result<(), sqlx::Error> {
+        panic!("in the middle")
+    });
     let told = panicking.await.unwrap_err();
     assert!(matches!(told, sqlx::Error::WorkerCrashed), "{told}");
     insert_at_once(&sqlite, 2).await.unwrap();
-    let count = sqlite.look(|connection| {
+    let count = look(&sqlite, |connection| {
         let count = "SELECT count(*) FROM thing";
         connection
             .query_row(count, (), |row| row.get::<_, i64>(0))
@@ -113,28 +135,44 @@ async fn who_looks_sees_what_is_committed_and_cannot_write_and_may_panic() {
 }
 
 #[tokio::test]
-async fn a_caller_that_goes_away_leaves_no_transaction_open() {
+async fn a_task_that_is_aborted_leaves_no_transaction_open() {
     let directory = TempDir::new().unwrap();
     let (database, sqlite) = open(&directory).await;
     let (started, has_started) = oneshot::channel();
     let (go_on, wait) = std::sync::mpsc::channel::<()>();
-    let mut visit = Box::pin(sqlite.transact(move |connection| {
-        insert(connection, 2)?;
-        let _ = started.send(());
-        let _ = wait.recv();
-        insert(connection, 3)
-    }));
-    tokio::select! {
-        _ = &mut visit => unreachable!("it waits"),
-        started = has_started => started.unwrap(),
-    }
-    drop(visit);
+    let beside = sqlite.clone();
+    let task = sqlite.writer().spawn(async move {
+        let work = move |connection: &Connection| {
+            insert(connection, 2)?;
+            let _ = started.send(());
+            let _ = wait.recv();
+            insert(connection, 3)
+        };
+        beside.transact(work).await
+    });
+    has_started.await.unwrap();
+    task.abort();
     go_on.send(()).unwrap();
     // Waits for its turn, which comes when the work is done.
     let transaction = begin_immediate(&sqlite.write).await.unwrap();
     assert_eq!(things(&database).await, 3);
     transaction.rollback().await.unwrap();
     insert_at_once(&sqlite, 4).await.unwrap();
+}
+
+#[tokio::test]
+async fn only_tasks_of_a_thread_use_its_connection() {
+    let directory = TempDir::new().unwrap();
+    let (database, sqlite) = open(&directory).await;
+    let told = sqlite.transact(|connection| insert(connection, 2)).await;
+    assert!(matches!(told, Err(sqlx::Error::Configuration(_))));
+    let beside = sqlite.clone();
+    let task = sqlite
+        .writer()
+        .spawn(async move { beside.look(|connection| insert(connection, 2)) });
+    let told = task.await.unwrap();
+    assert!(matches!(told, Err(sqlx::Error::Configuration(_))));
+    assert_eq!(things(&database).await, 1);
 }
 
 #[tokio::test]
@@ -172,7 +210,7 @@ async fn an_abandoned_wait_for_the_pools_connection_takes_nobodys_turn() {
     let (database, sqlite) = open(&directory).await;
     let (started, has_started) = oneshot::channel();
     let (go_on, wait) = std::sync::mpsc::channel::<()>();
-    let visit = sqlite.transact(move |connection| {
+    let visit = transact(&sqlite, move |connection| {
         let _ = started.send(());
         let _ = wait.recv();
         insert(connection, 2)

@@ -1,9 +1,6 @@
 //! The writer's transaction: what was accepted and what is finalized, together.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::collections::{HashMap, HashSet};
 
 use binnacle_boot::{
     batch,
@@ -157,7 +154,7 @@ impl batch::Commit for Entries {
     type Answer = Answer;
     type Error = Error;
 
-    async fn commit(&mut self, entries: &Arc<[Entry]>) -> Result<Vec<Answer>, Error> {
+    async fn commit(&mut self, entries: &[Entry]) -> Result<Vec<Answer>, Error> {
         let outcomes = match &self.database {
             Database::Sqlite(sqlite) => sqlite::commit(sqlite, entries).await?,
             Database::Postgres(pool) => {

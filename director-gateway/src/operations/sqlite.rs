@@ -1,6 +1,4 @@
-//! The data path's statements on SQLite: row by row, all of a batch in one visit to the thread that writes.
-
-use std::sync::Arc;
+//! The data path's statements on SQLite: row by row, a batch in one transaction.
 
 use binnacle_boot::{clock, database::Sqlite};
 use binnacle_domain::operation::{APPLICATION, Outcome};
@@ -25,9 +23,8 @@ pub(super) const FORGET: &str = include_str!("sql/sqlite/forget.sql");
 pub(super) const RECEIPT: &str = include_str!("sql/sqlite/receipt.sql");
 
 /// One transaction over the batch: what is accepted, then what is finalized.
-pub(super) async fn commit(sqlite: &Sqlite, entries: &Arc<[Entry]>) -> Result<Outcomes, Error> {
-    let entries = Arc::clone(entries);
-    let work = move |connection: &Connection| write(connection, &entries).map_err(Error::from);
+pub(super) async fn commit(sqlite: &Sqlite, entries: &[Entry]) -> Result<Outcomes, Error> {
+    let work = |connection: &Connection| write(connection, entries).map_err(Error::from);
     sqlite.transact(work).await
 }
 

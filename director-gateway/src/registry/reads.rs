@@ -105,16 +105,12 @@ impl batch::Commit for Reads {
     type Answer = Found;
     type Error = Failure;
 
-    async fn commit(&mut self, reads: &Arc<[Read]>) -> Result<Vec<Found>, Failure> {
+    async fn commit(&mut self, reads: &[Read]) -> Result<Vec<Found>, Failure> {
         match &mut self.0 {
-            Source::Sqlite(sqlite) => {
-                let reads = Arc::clone(reads);
-                let look = move |connection: &rusqlite::Connection| {
-                    let rows = sqlite::read(connection, &Wanted::new(&reads));
-                    Ok(rows.map_err(database::failure)?.answer(&reads))
-                };
-                sqlite.look(look).await
-            }
+            Source::Sqlite(sqlite) => sqlite.look(|connection| {
+                let rows = sqlite::read(connection, &Wanted::new(reads));
+                Ok(rows.map_err(database::failure)?.answer(reads))
+            }),
             Source::Postgres(held) => {
                 let mut connection = held.take().await?;
                 let rows = Wanted::new(reads).read_postgres(&mut connection).await?;

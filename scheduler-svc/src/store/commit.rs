@@ -8,7 +8,7 @@ mod sqlite;
 mod transaction;
 mod write;
 
-use std::{ops::Range, sync::Arc, time::Instant};
+use std::{slice, sync::Arc, time::Instant};
 
 use binnacle_boot::{
     batch,
@@ -124,8 +124,8 @@ impl batch::Commit for Commits {
     type Answer = Answer;
     type Error = Error;
 
-    async fn commit(&mut self, items: &Arc<[Write]>) -> Result<Vec<Answer>, Error> {
-        match self.commit_together(items, 0..items.len()).await {
+    async fn commit(&mut self, items: &[Write]) -> Result<Vec<Answer>, Error> {
+        match self.commit_together(items).await {
             Err(error) if error.is_about_an_item() => self.commit_singly(items).await,
             result => result,
         }
@@ -137,17 +137,13 @@ impl batch::Commit for Commits {
 }
 
 impl Commits {
-    async fn commit_together(
-        &mut self,
-        items: &Arc<[Write]>,
-        range: Range<usize>,
-    ) -> Result<Vec<Answer>, Error> {
+    async fn commit_together(&mut self, items: &[Write]) -> Result<Vec<Answer>, Error> {
         let timer = self.metrics.commit_seconds.start_timer();
         let answers = match &self.database {
-            Database::Sqlite(sqlite) => self.commit_sqlite(sqlite, items, range.clone()).await?,
+            Database::Sqlite(sqlite) => self.commit_sqlite(sqlite, items).await?,
             Database::Postgres(pool) => {
                 let pool = pool.clone();
-                self.commit_postgres(&pool, &items[range.clone()]).await?
+                self.commit_postgres(&pool, items).await?
             }
         };
         timer.observe_duration();
@@ -155,26 +151,24 @@ impl Commits {
             clippy::cast_precision_loss,
             reason = "a batch has a few hundred items"
         )]
-        self.metrics.batch_size.observe(range.len() as f64);
+        self.metrics.batch_size.observe(items.len() as f64);
         let answers = answers.take();
-        self.changes.announce(&items[range], &answers);
+        self.changes.announce(items, &answers);
         Ok(answers)
     }
 
-    async fn commit_sqlite(
-        &self,
-        sqlite: &Sqlite,
-        items: &Arc<[Write]>,
-        range: Range<usize>,
-    ) -> Result<Answers, Error> {
-        let (items, clock) = (Arc::clone(items), Arc::clone(&self.clock));
-        let work = move |connection: &rusqlite::Connection| {
-            let items = &items[range];
+    async fn commit_sqlite(&self, sqlite: &Sqlite, items: &[Write]) -> Result<Answers, Error> {
+        let work = |connection: &rusqlite::Connection| {
             let mut answers = Answers::to(items);
             let mut transaction = sqlite::Sqlite(connection);
-            write(&mut transaction, &clock, Sorted::new(items), &mut answers)
-                .now_or_never()
-                .unwrap_or(Err(Error::Stopped))?;
+            write(
+                &mut transaction,
+                &self.clock,
+                Sorted::new(items),
+                &mut answers,
+            )
+            .now_or_never()
+            .unwrap_or(Err(Error::Stopped))?;
             Ok(answers)
         };
         sqlite.transact(work).await
@@ -259,10 +253,10 @@ impl Commits {
     }
 
     /// Finds the item that the database does not take, so that the others are written.
-    async fn commit_singly(&mut self, items: &Arc<[Write]>) -> Result<Vec<Answer>, Error> {
+    async fn commit_singly(&mut self, items: &[Write]) -> Result<Vec<Answer>, Error> {
         let mut answers = Vec::with_capacity(items.len());
-        for (at, item) in items.iter().enumerate() {
-            match self.commit_together(items, at..at + 1).await {
+        for item in items {
+            match self.commit_together(slice::from_ref(item)).await {
                 Ok(answer) => answers.extend(answer),
                 Err(error) if error.is_about_an_item() => {
                     tracing::error!(?item, error = %error.with_cause(), "cannot be written");

@@ -1,32 +1,47 @@
-//! A thread with a connection of its own, which does all of a batch for one wake-up.
+//! A thread with a connection of its own, and with the tasks that use it.
 //!
-//! sqlx has a thread per connection too, and a caller wakes it, or is woken by it, for every row.
+//! sqlx has a thread per connection too, and a caller wakes it, or is woken by it, for every row. Here a batch is done
+//! for one wake-up; and as whoever gathers batches runs beside the connection, nobody waits for its turn among the
+//! tasks of the other threads before and after each of them.
 
 use std::{
+    cell::RefCell,
+    convert::Infallible,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::{Mutex, MutexGuard, PoisonError, mpsc},
-    thread::JoinHandle,
+    sync::{Mutex, PoisonError},
+    thread::{self, JoinHandle, ThreadId},
 };
 
 use rusqlite::{Connection, OpenFlags};
-use tokio::sync::oneshot;
+use tokio::{
+    runtime::{Builder, Handle},
+    sync::oneshot,
+};
 
 use super::{BUSY_TIMEOUT, READER_CACHE_KIB, WRITER_CACHE_KIB, failure::failure};
 
 /// Statements that stay prepared.
 const PREPARED: usize = 64;
 
-type Work = Box<dyn FnOnce(&Connection) + Send>;
+thread_local! {
+    /// On a thread of a database: its connection.
+    static CONNECTION: RefCell<Option<Connection>> = const { RefCell::new(None) };
+}
 
 /// A handle on the thread, which ends when there are no more.
 #[derive(Debug)]
-pub(super) struct Thread(Mutex<Option<Running>>);
+pub(super) struct Thread {
+    id: ThreadId,
+    tasks: Handle,
+    running: Mutex<Option<Running>>,
+}
 
 #[derive(Debug)]
 struct Running {
-    work: mpsc::Sender<Work>,
-    handle: JoinHandle<()>,
+    /// Dropped to end the thread.
+    stays: oneshot::Sender<Infallible>,
+    thread: JoinHandle<()>,
 }
 
 /// What a thread is for.
@@ -59,17 +74,21 @@ impl Purpose {
 impl Thread {
     /// Starts it on an existing file.
     pub(super) async fn start(file: &Path, purpose: Purpose) -> Result<Self, sqlx::Error> {
-        let (work, queue) = mpsc::channel::<Work>();
+        let (stays, end) = oneshot::channel();
         let (opened, is_open) = oneshot::channel();
         let file = file.to_owned();
-        let handle = std::thread::Builder::new()
+        let runtime = Builder::new_current_thread().enable_time().build()?;
+        let tasks = runtime.handle().clone();
+        let thread = thread::Builder::new()
             .name(purpose.thread_name().to_owned())
             .spawn(move || match open(&file, purpose) {
                 Ok(connection) => {
+                    CONNECTION.set(Some(connection));
                     let _ = opened.send(Ok(()));
-                    for work in queue {
-                        work(&connection);
-                    }
+                    let _ = runtime.block_on(end);
+                    // Tasks that are left go before the connection.
+                    drop(runtime);
+                    CONNECTION.take();
                 }
                 Err(error) => {
                     let _ = opened.send(Err(error));
@@ -79,64 +98,49 @@ impl Thread {
             .await
             .map_err(|_| sqlx::Error::WorkerCrashed)?
             .map_err(failure)?;
-        Ok(Self(Mutex::new(Some(Running { work, handle }))))
+        Ok(Self {
+            id: thread.thread().id(),
+            tasks,
+            running: Mutex::new(Some(Running { stays, thread })),
+        })
     }
 
-    fn running(&self) -> MutexGuard<'_, Option<Running>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What runs tasks on it.
+    pub(super) fn tasks(&self) -> &Handle {
+        &self.tasks
     }
 
-    /// Has `work` done as one transaction; `turn` ends with it.
-    pub(super) async fn transact<T, E>(
+    /// Has `work` done as one transaction, for a task of this thread.
+    pub(super) fn transact<T, E: From<sqlx::Error>>(
         &self,
-        turn: impl Send + 'static,
-        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<sqlx::Error> + Send + 'static,
-    {
-        let work = move |connection: &Connection| {
-            let done = in_transaction(connection, work);
-            drop(turn);
-            done
-        };
-        self.run(work).await
+        work: impl FnOnce(&Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.run(|connection| in_transaction(connection, work))
     }
 
-    /// Has `work` done.
-    pub(super) async fn run<T, E>(
+    /// Has `work` done, for a task of this thread.
+    pub(super) fn run<T, E: From<sqlx::Error>>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<sqlx::Error> + Send + 'static,
-    {
-        let (reply, answer) = oneshot::channel();
-        let work: Work = Box::new(move |connection| {
-            // Whoever asked may have gone.
-            let _ = reply.send(guarded(|| work(connection)));
-        });
-        let is_sent = self
-            .running()
-            .as_ref()
-            .is_some_and(|running| running.work.send(work).is_ok());
-        if !is_sent {
-            return Err(sqlx::Error::PoolClosed.into());
-        }
-        answer
-            .await
-            .unwrap_or_else(|_| Err(sqlx::Error::WorkerCrashed.into()))
+        work: impl FnOnce(&Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        CONNECTION.with_borrow(|connection| match connection {
+            Some(connection) if thread::current().id() == self.id => guarded(|| work(connection)),
+            _ => {
+                let elsewhere = "only a task of the database's thread can use its connection";
+                Err(sqlx::Error::Configuration(elsewhere.into()).into())
+            }
+        })
     }
 
-    /// Waits for the thread to end, which does what it was given before.
+    /// Waits for the thread to end, which ends what it does but begins nothing more.
     pub(super) async fn close(&self) {
-        let Some(Running { work, handle }) = self.running().take() else {
+        let running = self.running.lock();
+        let running = running.unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Running { stays, thread }) = running else {
             return;
         };
-        drop(work);
-        let joined = tokio::task::spawn_blocking(|| handle.join()).await;
+        drop(stays);
+        let joined = tokio::task::spawn_blocking(|| thread.join()).await;
         if !matches!(joined, Ok(Ok(()))) {
             tracing::error!("a thread of the database had panicked");
         }

@@ -117,7 +117,7 @@ impl batch::Commit for Registrations {
     type Answer = bool;
     type Error = Failure;
 
-    async fn commit(&mut self, news: &Arc<[New]>) -> Result<Vec<bool>, Failure> {
+    async fn commit(&mut self, news: &[New]) -> Result<Vec<bool>, Failure> {
         let mut sorted: Vec<&New> = news.iter().collect();
         sorted.sort_by(|a, b| a.key.cmp(&b.key));
         let made = match &mut self.0 {
@@ -263,7 +263,7 @@ impl batch::Commit for Removals {
     type Answer = Option<Box<Model>>;
     type Error = Failure;
 
-    async fn commit(&mut self, removals: &Arc<[Removal]>) -> Result<Vec<Self::Answer>, Failure> {
+    async fn commit(&mut self, removals: &[Removal]) -> Result<Vec<Self::Answer>, Failure> {
         let mut removed = HashMap::with_capacity(removals.len());
         let rows = match &mut self.0 {
             Source::Sqlite(sqlite) => delete_sqlite(&sqlite.write, removals).await?,
