@@ -19,7 +19,7 @@ mod url;
 
 pub use migration::Migration;
 pub use postgres::{Kept, begin, is_conflict, is_fresh};
-pub use sqlite::{Sqlite, begin_immediate, failure};
+pub use sqlite::{Purpose, Sqlite, begin_immediate, failure};
 use sqlx::{PgPool, SqlitePool};
 pub use url::{DatabaseUrl, InvalidUrl, Server};
 
@@ -127,28 +127,18 @@ impl Database {
         }
     }
 
-    /// Starts a writer whose batches are written here: on SQLite beside the connection that writes.
-    pub fn batch_writes<C: Commit>(
+    /// Starts a writer of batches that go here: on SQLite beside the connection for their purpose.
+    pub fn batch<C: Commit>(
         &self,
+        purpose: Purpose,
         commit: C,
         options: batch::Options,
         shutdown: &Shutdown,
     ) -> Writer<C> {
         match self {
-            Self::Sqlite(sqlite) => Writer::spawn_on(sqlite.writer(), commit, options, shutdown),
-            Self::Postgres(_) => Writer::spawn(commit, options, shutdown),
-        }
-    }
-
-    /// Starts a writer whose batches are only read here: on SQLite beside the connection that reads.
-    pub fn batch_reads<C: Commit>(
-        &self,
-        commit: C,
-        options: batch::Options,
-        shutdown: &Shutdown,
-    ) -> Writer<C> {
-        match self {
-            Self::Sqlite(sqlite) => Writer::spawn_on(sqlite.reader(), commit, options, shutdown),
+            Self::Sqlite(sqlite) => {
+                Writer::spawn_on(sqlite.tasks(purpose), commit, options, shutdown)
+            }
             Self::Postgres(_) => Writer::spawn(commit, options, shutdown),
         }
     }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use binnacle_boot::{
     Shutdown, batch, clock,
-    database::{self, Database},
+    database::{self, Database, Purpose},
     failpoint, ids,
 };
 use binnacle_domain::{
@@ -181,7 +181,7 @@ impl Operations {
         let (outgoing, queue) = mpsc::channel(OUTGOING);
         let entries = Entries::new(database.clone());
         let operations = Self {
-            writer: database.batch_writes(entries, batch::Options::default(), shutdown),
+            writer: database.batch(Purpose::Write, entries, batch::Options::default(), shutdown),
             definitions: Arc::new(Definitions::new(database.clone())),
             database,
             outgoing,

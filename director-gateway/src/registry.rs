@@ -24,7 +24,7 @@ pub mod whole;
 use std::sync::Arc;
 use std::time::Instant;
 
-use binnacle_boot::database::{self, Database, DatabaseUrl, Migration};
+use binnacle_boot::database::{self, Database, DatabaseUrl, Migration, Purpose};
 use binnacle_boot::{Shutdown, batch};
 use futures::future::BoxFuture;
 use sea_orm::{
@@ -116,7 +116,7 @@ impl Registry {
         let removals = Removals::new(database.clone());
         let options = batch::Options::default();
         Ok(Self {
-            reads: database.batch_reads(reads, options, shutdown),
+            reads: database.batch(Purpose::Read, reads, options, shutdown),
             registrations: batch::Writer::spawn(registrations, options, shutdown),
             removals: batch::Writer::spawn(removals, options, shutdown),
             known: Known::default(),

@@ -21,7 +21,7 @@ use std::{
 
 use binnacle_boot::{
     Shutdown, batch,
-    database::{Database, Kept, Migration},
+    database::{Database, Kept, Migration, Purpose},
     ids,
 };
 use binnacle_domain::operation::{Attempt, Operation, OperationId, Outcome, Spec};
@@ -154,7 +154,7 @@ impl Store {
         };
         Ok(Self {
             definitions: Arc::new(Definitions::new(database.clone())),
-            writer: database.batch_writes(commits, options, shutdown),
+            writer: database.batch(Purpose::Write, commits, options, shutdown),
             database,
             clock,
             changes,

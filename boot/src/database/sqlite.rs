@@ -14,12 +14,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{SqlitePool, Transaction};
 use tokio::runtime::Handle;
 
-use self::{
-    gate::Gate,
-    thread::{Purpose, Thread},
-};
+use self::{gate::Gate, thread::Thread};
 use super::Error;
 pub use failure::failure;
+pub use thread::Purpose;
 
 /// How long a connection waits for a lock that another one holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -94,18 +92,16 @@ impl Sqlite {
         self.reader.close().await;
     }
 
-    /// What runs tasks beside the connection that writes, which only they can use.
-    pub fn writer(&self) -> &Handle {
-        self.writer.tasks()
+    /// What runs tasks beside the connection for a purpose, which only they can use.
+    pub fn tasks(&self, purpose: Purpose) -> &Handle {
+        match purpose {
+            Purpose::Read => self.reader.tasks(),
+            Purpose::Write => self.writer.tasks(),
+        }
     }
 
-    /// What runs tasks beside the connection that reads, which only they can use.
-    pub fn reader(&self) -> &Handle {
-        self.reader.tasks()
-    }
-
-    /// Has `work` done as one transaction, at once when it is its turn, for a task of [`Sqlite::writer`]. It is
-    /// committed, or rolled back if `work` fails or panics.
+    /// Has `work` done as one transaction, at once when it is its turn, for a task beside the connection that
+    /// writes. It is committed, or rolled back if `work` fails or panics.
     pub async fn transact<T, E: From<sqlx::Error>>(
         &self,
         work: impl FnOnce(&rusqlite::Connection) -> Result<T, E> + Send,
@@ -114,7 +110,8 @@ impl Sqlite {
         self.writer.transact(work)
     }
 
-    /// Has `work`, which only reads, done at once, for a task of [`Sqlite::reader`]. A panic in it is an error.
+    /// Has `work`, which only reads, done at once, for a task beside the connection that reads. A panic in it is
+    /// an error.
     pub fn look<T, E: From<sqlx::Error>>(
         &self,
         work: impl FnOnce(&rusqlite::Connection) -> Result<T, E>,

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use binnacle_boot::database::{Database, DatabaseUrl, Options, Sqlite, begin_immediate, failure};
+use binnacle_boot::database::{
+    Database, DatabaseUrl, Options, Purpose, Sqlite, begin_immediate, failure,
+};
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -33,7 +35,7 @@ async fn transact<T: Send + 'static>(
 ) -> Result<T, sqlx::Error> {
     let beside = sqlite.clone();
     let task = sqlite
-        .writer()
+        .tasks(Purpose::Write)
         .spawn(async move { beside.transact(work).await });
     task.await.unwrap_or(Err(sqlx::Error::PoolClosed))
 }
@@ -44,7 +46,9 @@ async fn look<T: Send + 'static>(
     work: impl FnOnce(&Connection) -> Result<T, sqlx::Error> + Send + 'static,
 ) -> Result<T, sqlx::Error> {
     let beside = sqlite.clone();
-    let task = sqlite.reader().spawn(async move { beside.look(work) });
+    let task = sqlite
+        .tasks(Purpose::Read)
+        .spawn(async move { beside.look(work) });
     task.await.unwrap_or(Err(sqlx::Error::PoolClosed))
 }
 
@@ -141,7 +145,7 @@ async fn a_task_that_is_aborted_leaves_no_transaction_open() {
     let (started, has_started) = oneshot::channel();
     let (go_on, wait) = std::sync::mpsc::channel::<()>();
     let beside = sqlite.clone();
-    let task = sqlite.writer().spawn(async move {
+    let task = sqlite.tasks(Purpose::Write).spawn(async move {
         let work = move |connection: &Connection| {
             insert(connection, 2)?;
             let _ = started.send(());
@@ -168,7 +172,7 @@ async fn only_tasks_of_a_thread_use_its_connection() {
     assert!(matches!(told, Err(sqlx::Error::Configuration(_))));
     let beside = sqlite.clone();
     let task = sqlite
-        .writer()
+        .tasks(Purpose::Write)
         .spawn(async move { beside.look(|connection| insert(connection, 2)) });
     let told = task.await.unwrap();
     assert!(matches!(told, Err(sqlx::Error::Configuration(_))));

@@ -44,9 +44,9 @@ struct Running {
     thread: JoinHandle<()>,
 }
 
-/// What a thread is for.
+/// What a connection is for.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Purpose {
+pub enum Purpose {
     Read,
     Write,
 }
