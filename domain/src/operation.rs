@@ -26,7 +26,7 @@ pub use attempt::{
 };
 pub use step::{Event, Recorded, Report, Send, Step, Verdict};
 
-use crate::{Time, webhook::Webhook};
+use crate::{Time, rfc3339, webhook::Webhook};
 
 /// Id of an operation: a `UUIDv7` made by the gateway. Nothing relies on its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -143,11 +143,13 @@ pub enum WebhookState {
     /// The next attempt is due at `from`.
     Waiting {
         /// When it is due.
+        #[serde(serialize_with = "rfc3339::serialize")]
         from: Time,
     },
     /// An attempt is under way.
     Sent {
         /// When it counts as lost.
+        #[serde(serialize_with = "rfc3339::serialize")]
         until: Time,
     },
     /// It has come to its end.
@@ -162,7 +164,11 @@ pub struct Run {
     /// What the answers have in common.
     pub fingerprint: u64,
     /// When its last attempt ended; `None` while that is the first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "rfc3339::serialize_option"
+    )]
     pub ended_at: Option<Time>,
 }
 
@@ -181,10 +187,18 @@ pub struct WebhookStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poll_url: Option<String>,
     /// When it is given up; set when its first call starts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "rfc3339::serialize_option"
+    )]
     pub deadline: Option<Time>,
     /// When it was last polled.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "rfc3339::serialize_option"
+    )]
     pub last_poll_at: Option<Time>,
     /// Why the last attempt was no success; empty when there is nothing to tell.
     pub last_error: String,

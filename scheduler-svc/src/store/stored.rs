@@ -8,6 +8,7 @@ use binnacle_domain::{
         Attempt, AttemptKind, AttemptResult, Exchange, Operation, OperationId, OperationType,
         Outcome, Phase, Resource, Spec, WebhookStatus,
     },
+    rfc3339,
     webhook::Webhook,
 };
 use chrono::DateTime;
@@ -26,6 +27,7 @@ struct StoredSpec<'a> {
     related_resources: Cow<'a, [Resource]>,
     request_object: Cow<'a, str>,
     traceparent: Cow<'a, str>,
+    #[serde(serialize_with = "rfc3339::serialize")]
     created_at: Time,
 }
 
