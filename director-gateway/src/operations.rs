@@ -5,7 +5,9 @@
 //! can be given an operation again however much they have lost. The finalization applies the recorded outcome
 //! where the resource still carries the operation, and leaves a receipt, by which a repeat is recognised.
 //!
-//! Both pass one writer, which commits what is there together.
+//! Both pass one writer, which commits what is there together. It also reads the applications that operations are to
+//! be started on, so that neither a request nor its answer passes a second queue: on SQLite in the transaction that
+//! accepts them, on PostgreSQL in the statement before it, which accepts those that are as they were read.
 
 mod commit;
 mod definitions;
@@ -17,7 +19,7 @@ mod postgres;
 mod relay;
 mod sqlite;
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use binnacle_boot::{
     Shutdown, batch, clock,
@@ -41,6 +43,7 @@ pub use self::{
     lookup::Receipt,
     relay::{Queue, relay},
 };
+use crate::registry::{self, Target, application::Model, reads};
 
 /// An operation that a mutation wants to start on an application, with the revisions that it has read.
 #[derive(Clone, Debug)]
@@ -65,15 +68,6 @@ pub struct Proposal {
     pub correlation_id: String,
     /// W3C traceparent of the request, empty without one.
     pub traceparent: String,
-}
-
-/// What became of a proposal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Acceptance {
-    /// Durable.
-    Accepted(OperationId),
-    /// The application or its template has changed since it was read: read again.
-    Stale,
 }
 
 /// Why nothing was accepted or applied.
@@ -114,6 +108,15 @@ impl From<DbErr> for Error {
     }
 }
 
+impl From<reads::Failure> for Error {
+    fn from(failure: reads::Failure) -> Self {
+        match failure {
+            reads::Failure::Database(error) => Self::Database(error),
+            reads::Failure::Row(error) => Self::Orm(error),
+        }
+    }
+}
+
 impl From<batch::Error<Error>> for Error {
     fn from(error: batch::Error<Error>) -> Self {
         match error {
@@ -137,6 +140,67 @@ struct Accepted {
     spec: Vec<u8>,
     definitions: Vec<u8>,
     outgoing: relay::Outgoing,
+}
+
+impl From<Proposal> for Accepted {
+    /// Without [what is stored](Accepted::complete) of it.
+    fn from(proposal: Proposal) -> Self {
+        let Proposal {
+            tenant,
+            application,
+            revision,
+            template,
+            operation_type,
+            category,
+            webhooks,
+            request_object,
+            correlation_id,
+            traceparent,
+        } = proposal;
+        let id = ids::v7();
+        let conditions = conditions(operation_type, &category);
+        let spec = Spec {
+            id: OperationId(id),
+            operation_type,
+            category,
+            resource: Resource {
+                kind: APPLICATION.to_owned(),
+                id: application,
+            },
+            tenant,
+            correlation_id,
+            webhooks,
+            related_resources: Vec::new(),
+            request_object,
+            traceparent,
+            created_at: clock::now(),
+        };
+        let spec = spec.into();
+        Self {
+            id,
+            tenant,
+            application,
+            revision,
+            template,
+            operation_type: operation_type_text(operation_type),
+            conditions,
+            spec: Vec::new(),
+            definitions: Vec::new(),
+            outgoing: relay::Outgoing { id, spec },
+        }
+    }
+}
+
+impl Accepted {
+    /// With what is stored of it: the specification without the webhooks, and references to their definitions.
+    fn complete(mut self, definitions: Vec<u8>) -> Self {
+        let spec = &mut self.outgoing.spec;
+        let webhooks = mem::take(&mut spec.webhooks);
+        self.spec = spec.encode_to_vec();
+        spec.webhooks = webhooks;
+        self.definitions = definitions;
+        self
+    }
 }
 
 /// Compass's status conditions of an application (contract section 2.3).
@@ -179,45 +243,57 @@ impl Operations {
     /// Starts the writer. The receiver is for [`relay()`].
     pub fn start(database: Database, shutdown: &Shutdown) -> (Self, Queue) {
         let (outgoing, queue) = mpsc::channel(OUTGOING);
-        let entries = Entries::new(database.clone());
+        let definitions = Arc::new(Definitions::new(database.clone()));
+        let entries = Entries::new(database.clone(), definitions.clone());
         let operations = Self {
             writer: database.batch(Purpose::Write, entries, batch::Options::default(), shutdown),
-            definitions: Arc::new(Definitions::new(database.clone())),
+            definitions,
             database,
             outgoing,
         };
         (operations, queue)
     }
 
-    /// Marks the application and records the operation. When this returns `Accepted`, both are durable. A row
-    /// that somebody else holds is `Stale` too.
-    pub async fn accept(&self, proposal: Proposal) -> Result<Acceptance, Error> {
-        let accepted = self.prepare(proposal).await?;
-        let (id, outgoing) = (accepted.id, accepted.outgoing.clone());
-        let answer = self
-            .writer
-            .submit(commit::Entry::Accept(Box::new(accepted)))
-            .await?;
-        Ok(self.answer(matches!(answer, commit::Answer::Accepted), id, outgoing))
+    /// Starts what `propose` makes of an application of the tenant, and gives the application as it was. When this
+    /// returns, its mark and the operation are durable. `None`: it or its template has changed since it was read, or
+    /// somebody else holds its row; to be read and [accepted](Operations::accept_waiting) apart.
+    ///
+    /// # Errors
+    ///
+    /// Those of `propose`, [`registry::Error::NotFound`], and what keeps the database from it.
+    pub async fn start_on(
+        &self,
+        (tenant, application): (Uuid, Uuid),
+        propose: impl Fn(&mut Target) -> Result<Proposal, registry::Error> + Send + Sync + 'static,
+    ) -> Result<Option<(Model, OperationId)>, registry::Error> {
+        let start = commit::Start {
+            tenant,
+            application,
+            propose: Box::new(propose),
+        };
+        let answer = self.writer.submit(commit::Entry::Start(start)).await;
+        let commit::Answer::Started(started) = answer.map_err(Error::from)? else {
+            return Ok(None);
+        };
+        let (application, outgoing) = *started?;
+        let operation = OperationId(outgoing.id);
+        self.hand_over(outgoing);
+        Ok(Some((application, operation)))
     }
 
-    /// Like [`Operations::accept`], and waits for whoever holds the row.
-    pub async fn accept_waiting(&self, proposal: Proposal) -> Result<Acceptance, Error> {
+    /// Marks the application and records the operation, as soon as whoever holds the row lets go. When this returns an
+    /// operation, both are durable. `None`: the application or its template has changed since it was read. On SQLite
+    /// nobody holds a row.
+    pub async fn accept_waiting(&self, proposal: Proposal) -> Result<Option<OperationId>, Error> {
         let Database::Postgres(pool) = &self.database else {
-            return self.accept(proposal).await;
+            return Ok(None);
         };
         let accepted = self.prepare(proposal).await?;
-        let is_accepted = postgres::accept_waiting(pool, &accepted).await?;
-        Ok(self.answer(is_accepted, accepted.id, accepted.outgoing))
-    }
-
-    fn answer(&self, is_accepted: bool, id: Uuid, outgoing: relay::Outgoing) -> Acceptance {
-        if !is_accepted {
-            return Acceptance::Stale;
+        if !postgres::accept_waiting(pool, &accepted).await? {
+            return Ok(None);
         }
-        failpoint::reach("gateway.accepted");
-        self.hand_over(outgoing);
-        Acceptance::Accepted(OperationId(id))
+        self.hand_over(accepted.outgoing);
+        Ok(Some(OperationId(accepted.id)))
     }
 
     /// The operation of an application that the caller inserts in the same transaction, already marked with
@@ -228,12 +304,12 @@ impl Operations {
 
     /// Hands an operation to the relay once the caller's transaction is committed.
     pub fn created(&self, creation: Creation) {
-        failpoint::reach("gateway.accepted");
         self.hand_over(creation.0.outgoing);
     }
 
     /// The relay's claims will find what finds no room here.
     fn hand_over(&self, outgoing: relay::Outgoing) {
+        failpoint::reach("gateway.accepted");
         tracing::debug!(
             operation.id = %outgoing.id,
             correlation.id = outgoing.spec.correlation_id,
@@ -245,53 +321,10 @@ impl Operations {
     }
 
     async fn prepare(&self, proposal: Proposal) -> Result<Accepted, Error> {
-        let Proposal {
-            tenant,
-            application,
-            revision,
-            template,
-            operation_type,
-            category,
-            webhooks,
-            request_object,
-            correlation_id,
-            traceparent,
-        } = proposal;
-        let id = ids::v7();
-        let conditions = conditions(operation_type, &category);
-        let spec = Spec {
-            id: OperationId(id),
-            operation_type,
-            category,
-            resource: Resource {
-                kind: APPLICATION.to_owned(),
-                id: application,
-            },
-            tenant,
-            correlation_id,
-            webhooks,
-            related_resources: Vec::new(),
-            request_object,
-            traceparent,
-            created_at: clock::now(),
-        };
-        let mut message = binnacle_proto::common::v1::OperationSpec::from(spec);
-        let mut webhooks = std::mem::take(&mut message.webhooks);
-        let definitions = self.definitions.keep(&mut webhooks).await?;
-        let spec = message.encode_to_vec();
-        message.webhooks = webhooks;
-        Ok(Accepted {
-            id,
-            tenant,
-            application,
-            revision,
-            template,
-            operation_type: operation_type_text(operation_type),
-            conditions,
-            spec,
-            definitions,
-            outgoing: relay::Outgoing { id, spec: message },
-        })
+        let mut accepted = Accepted::from(proposal);
+        let webhooks = &mut accepted.outgoing.spec.webhooks;
+        let definitions = self.definitions.keep(webhooks).await?;
+        Ok(accepted.complete(definitions))
     }
 
     /// Applies a recorded outcome, once however often it is asked.

@@ -14,7 +14,7 @@ pub mod filter;
 mod held;
 mod known;
 pub mod label;
-mod reads;
+pub(crate) mod reads;
 pub mod snapshot;
 pub mod template;
 pub mod tenant;
@@ -39,7 +39,7 @@ pub use reads::Target;
 
 use self::application::{Registrations, Removals};
 use self::known::Known;
-use self::reads::{Found, Read, Reads};
+use self::reads::{Found, Read, Reads, TARGET};
 use self::whole::{Whole, With};
 
 /// The PostgreSQL schema, and the name of the SQLite file, that the gateway owns.
@@ -163,11 +163,7 @@ impl Registry {
 
     /// An application of the tenant with all that starting an operation wants to know.
     pub async fn target(&self, tenant: Uuid, id: Uuid) -> Result<Option<Target>, Error> {
-        let with = With {
-            webhooks: true,
-            labels: false,
-        };
-        Ok(self.read_row(tenant, id, with).await?.map(Target::from))
+        Ok(self.read_row(tenant, id, TARGET).await?.map(Target::from))
     }
 
     /// An application of the tenant with what belongs to it.

@@ -106,10 +106,7 @@ impl DirectorService for Service {
             given if given.is_empty() => ids::v4().to_string(),
             given => given,
         };
-        let origin = Origin {
-            headers: &HeaderMap::new(),
-            correlation_id: &correlation_id,
-        };
+        let origin = Origin::new(&HeaderMap::new(), &correlation_id);
         let found = self
             .registry
             .tenant_of_caller(&tenant)
@@ -118,7 +115,7 @@ impl DirectorService for Service {
         let tenant = found.ok_or_else(|| status(registry::Error::TenantNotFound(tenant)))?;
         let target = (tenant.id, id);
         let started =
-            start::start(&self.registry, &self.operations, target, mutation, &origin).await;
+            start::start(&self.registry, &self.operations, target, mutation, origin).await;
         let (_, operation) = started.map_err(status)?;
         Ok(Response::new(AcceptResponse {
             operation_id: operation.to_string(),

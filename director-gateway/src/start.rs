@@ -1,6 +1,7 @@
 //! Starting an operation on an application: reading, checking, accepting. Who asks, over GraphQL or over gRPC,
 //! makes no difference.
 
+use std::mem;
 use std::sync::Arc;
 
 use binnacle_boot::telemetry;
@@ -9,9 +10,10 @@ use binnacle_domain::webhook::{Webhook, WebhookType};
 use http::HeaderMap;
 use uuid::Uuid;
 
-use crate::operations::{self, Acceptance, Operations, Proposal};
+use crate::operations::{self, Operations, Proposal};
 use crate::registry::application::{Model, OBJECT};
-use crate::registry::{Error, Registry, Target, snapshot, webhook};
+use crate::registry::snapshot::{self, Headers};
+use crate::registry::{Error, Registry, Target, webhook};
 
 /// How often an application that changes while it is read is read again.
 const ATTEMPTS: usize = 3;
@@ -47,9 +49,21 @@ impl Mutation {
 }
 
 /// What an operation keeps of the request that asked for it.
-pub(crate) struct Origin<'a> {
-    pub(crate) headers: &'a HeaderMap,
-    pub(crate) correlation_id: &'a str,
+pub(crate) struct Origin {
+    headers: Headers,
+    correlation_id: String,
+    traceparent: String,
+}
+
+impl Origin {
+    /// That of the request that this task is about.
+    pub(crate) fn new(headers: &HeaderMap, correlation_id: &str) -> Self {
+        Self {
+            headers: headers.into(),
+            correlation_id: correlation_id.to_owned(),
+            traceparent: telemetry::traceparent().unwrap_or_default(),
+        }
+    }
 }
 
 /// Starts an operation on an application, and gives the application as it was.
@@ -58,41 +72,45 @@ pub(crate) async fn start(
     operations: &Operations,
     (tenant, id): (Uuid, Uuid),
     mutation: Mutation,
-    origin: &Origin<'_>,
+    origin: Origin,
 ) -> Result<(Model, OperationId), Error> {
-    for attempt in 0..ATTEMPTS {
+    let origin = Arc::new(origin);
+    let shared = Arc::clone(&origin);
+    let started = operations.start_on((tenant, id), move |target| {
+        propose(target, mutation, &shared)
+    });
+    if let Some(started) = started.await? {
+        return Ok(started);
+    }
+    for _ in 1..ATTEMPTS {
         let target = registry.target(tenant, id).await?;
-        let Target {
-            application,
-            template_revision,
-            own_webhooks,
-            template_webhooks,
-        } = target.ok_or(Error::not_found(OBJECT))?;
-        application.ensure_idle()?;
-        let webhooks = webhook::effective(own_webhooks, template_webhooks);
-        let webhooks = definitions(&webhooks, WebhookType::UnregisterApplication);
-        let template = application.application_template_id.zip(template_revision);
-        let proposal = Proposal {
-            revision: application.revision,
-            template,
-            webhooks,
-            operation_type: mutation.operation_type(),
-            category: mutation.name().to_owned(),
-            ..proposal(&application, origin)
-        };
-        let acceptance = match attempt {
-            0 => operations.accept(proposal).await?,
-            _ => operations.accept_waiting(proposal).await?,
-        };
-        if let Acceptance::Accepted(operation) = acceptance {
-            return Ok((application, operation));
+        let mut target = target.ok_or(Error::not_found(OBJECT))?;
+        let proposal = propose(&mut target, mutation, &origin)?;
+        if let Some(operation) = operations.accept_waiting(proposal).await? {
+            return Ok((target.application, operation));
         }
     }
     Err(Error::ConcurrentUpdate)
 }
 
+/// What a mutation makes of an application, whose webhooks it takes.
+fn propose(target: &mut Target, mutation: Mutation, origin: &Origin) -> Result<Proposal, Error> {
+    let application = &target.application;
+    application.ensure_idle()?;
+    let own = mem::take(&mut target.own_webhooks);
+    let webhooks = webhook::effective(own, mem::take(&mut target.template_webhooks));
+    let template = application.application_template_id;
+    Ok(Proposal {
+        template: template.zip(target.template_revision),
+        webhooks: definitions(&webhooks, WebhookType::UnregisterApplication),
+        operation_type: mutation.operation_type(),
+        category: mutation.name().to_owned(),
+        ..proposal(application, origin)
+    })
+}
+
 /// What every proposal about an application has in common.
-pub(crate) fn proposal(application: &Model, origin: &Origin<'_>) -> Proposal {
+pub(crate) fn proposal(application: &Model, origin: &Origin) -> Proposal {
     let tenant = application.tenant_id;
     Proposal {
         tenant,
@@ -102,9 +120,9 @@ pub(crate) fn proposal(application: &Model, origin: &Origin<'_>) -> Proposal {
         operation_type: OperationType::Update,
         category: String::new(),
         webhooks: Vec::new(),
-        request_object: snapshot::request_object(application, tenant, origin.headers),
-        correlation_id: origin.correlation_id.to_owned(),
-        traceparent: telemetry::traceparent().unwrap_or_default(),
+        request_object: snapshot::request_object(application, tenant, &origin.headers),
+        correlation_id: origin.correlation_id.clone(),
+        traceparent: origin.traceparent.clone(),
     }
 }
 

@@ -39,23 +39,16 @@ pub(crate) async fn start(
         operations,
         (tenant, id),
         mutation,
-        &origin(ctx),
+        origin(ctx),
     )
     .await?;
     note(ctx, operation.0, id);
     Ok(application)
 }
 
-fn origin<'c>(ctx: &Context<'c>) -> Origin<'c> {
-    let Caller {
-        tenant: _,
-        headers,
-        correlation_id,
-    } = ctx.data_unchecked::<Caller>();
-    Origin {
-        headers,
-        correlation_id,
-    }
+fn origin(ctx: &Context<'_>) -> Origin {
+    let caller = ctx.data_unchecked::<Caller>();
+    Origin::new(&caller.headers, &caller.correlation_id)
 }
 
 /// Makes an application that is not ready, together with the operation that makes it so, and

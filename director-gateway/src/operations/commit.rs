@@ -1,29 +1,64 @@
-//! The writer's transaction: what was accepted and what is finalized, together.
+//! The writer's transaction: what is accepted and what is finalized, together.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use binnacle_boot::{
     batch,
     database::{self, Database, Kept},
 };
-
 use uuid::Uuid;
 
-use super::{Accepted, Error, Finalization, Finalized, finalize::outcome, postgres, sqlite};
+use super::{
+    Accepted, Definitions, Error, Finalization, Finalized, Proposal, finalize::outcome, postgres,
+    relay::Outgoing, sqlite,
+};
+use crate::registry::{
+    self, Target,
+    application::{Model, OBJECT},
+};
 
 /// Something to write.
 pub(super) enum Entry {
-    /// Mark a resource and record its operation.
-    Accept(Box<Accepted>),
+    /// Read an application, mark it and record the operation that is proposed.
+    Start(Start),
     /// Apply an outcome.
     Finalize(Finalization),
 }
 
+/// What an operation is to be, by what there is of its application, whose webhooks it may take.
+pub(super) type Propose = dyn Fn(&mut Target) -> Result<Proposal, registry::Error> + Send + Sync;
+
+/// An operation to start on an application of a tenant.
+pub(super) struct Start {
+    pub(super) tenant: Uuid,
+    pub(super) application: Uuid,
+    pub(super) propose: Box<Propose>,
+}
+
+impl Start {
+    /// The application, and what is to be accepted.
+    pub(super) fn accepted(
+        &self,
+        target: Option<Target>,
+    ) -> Result<(Model, Accepted), registry::Error> {
+        let target = target.filter(|target| target.application.tenant_id == self.tenant);
+        let mut target = target.ok_or(registry::Error::not_found(OBJECT))?;
+        let accepted = (self.propose)(&mut target)?.into();
+        Ok((target.application, accepted))
+    }
+}
+
+/// An application as it was, and the operation on it, both durable.
+pub(super) type Started = Box<(Model, Outgoing)>;
+
 /// What became of it.
 pub(super) enum Answer {
-    /// The mark and the record are durable.
-    Accepted,
-    /// The guard missed.
+    /// Or why nothing is proposed.
+    Started(Result<Started, registry::Error>),
+    /// Nothing: the application or its template is not as it was read, or somebody else holds its row.
     Stale,
     /// What became of an outcome.
     Finalized(Finalized),
@@ -33,11 +68,12 @@ pub(super) enum Answer {
 pub(super) struct Entries {
     database: Database,
     kept: Kept,
+    definitions: Arc<Definitions>,
 }
 
-/// A batch apart: one item per resource and per operation; what comes twice is left to the caller's next try.
+/// A batch apart: one outcome per operation; what comes twice is left to the caller's next try.
 pub(super) struct Batch<'a> {
-    pub(super) accepts: Vec<&'a Accepted>,
+    pub(super) starts: Vec<&'a Start>,
     pub(super) finalizations: Vec<&'a Finalization>,
 }
 
@@ -49,61 +85,16 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// What was done about an operation.
-#[derive(sqlx::FromRow)]
-pub(super) struct Done {
-    kind: i64,
-    operation: Uuid,
-    succeeded: bool,
-    error: String,
-    detail: String,
-}
-
-const ACCEPTED: i64 = 1;
-const APPLIED: i64 = 2;
-
 /// The answers of a batch.
 #[derive(Default)]
 pub(super) struct Outcomes {
-    /// Operations that were accepted.
-    accepted: HashSet<Uuid>,
+    /// What became of each start, in their order; `None`: stale.
+    pub(super) starts: Vec<Option<Result<Started, registry::Error>>>,
     /// What became of each finalization.
-    finalized: HashMap<Uuid, Finalized>,
+    pub(super) finalized: HashMap<Uuid, Finalized>,
 }
 
 impl Outcomes {
-    pub(super) fn new(done: Vec<Done>) -> Self {
-        let mut outcomes = Self::default();
-        for row in done {
-            let Done {
-                kind,
-                operation,
-                succeeded,
-                error,
-                detail,
-            } = row;
-            if kind == ACCEPTED {
-                outcomes.accepted.insert(operation);
-                continue;
-            }
-            let outcome = outcome(succeeded, error, detail);
-            let finalized = match kind {
-                APPLIED => Finalized::Applied(outcome),
-                _ => Finalized::ResourceGone(outcome),
-            };
-            outcomes.finalized.insert(operation, finalized);
-        }
-        outcomes
-    }
-
-    pub(super) fn accepted(&mut self, id: Uuid) {
-        self.accepted.insert(id);
-    }
-
-    pub(super) fn finalized(&mut self, id: Uuid, finalized: Finalized) {
-        self.finalized.insert(id, finalized);
-    }
-
     /// Adds what receipts say: operation, whether it succeeded, error, detail.
     pub(super) fn earlier(&mut self, receipts: Vec<(Uuid, bool, String, String)>) {
         for (id, succeeded, error, detail) in receipts {
@@ -115,34 +106,30 @@ impl Outcomes {
 }
 
 impl Entries {
-    pub(super) fn new(database: Database) -> Self {
+    pub(super) fn new(database: Database, definitions: Arc<Definitions>) -> Self {
         Self {
             database,
             kept: postgres::kept(),
+            definitions,
         }
     }
 }
 
-pub(super) fn sort(entries: &[Entry]) -> Batch<'_> {
+fn sort(entries: &[Entry]) -> Batch<'_> {
     let mut batch = Batch {
-        accepts: Vec::new(),
+        starts: Vec::new(),
         finalizations: Vec::new(),
     };
-    let (mut resources, mut operations) = (HashSet::new(), HashSet::new());
+    let mut operations = HashSet::new();
     for entry in entries {
         match entry {
-            Entry::Accept(accepted) if resources.insert(accepted.application) => {
-                batch.accepts.push(accepted);
-            }
+            Entry::Start(start) => batch.starts.push(start),
             Entry::Finalize(finalization) if operations.insert(finalization.id) => {
                 batch.finalizations.push(finalization);
             }
-            _ => {}
+            Entry::Finalize(_) => {}
         }
     }
-    batch
-        .accepts
-        .sort_unstable_by_key(|accepted| accepted.application);
     batch
         .finalizations
         .sort_unstable_by_key(|finalization| finalization.id);
@@ -155,21 +142,24 @@ impl batch::Commit for Entries {
     type Error = Error;
 
     async fn commit(&mut self, entries: &[Entry]) -> Result<Vec<Answer>, Error> {
-        let outcomes = match &self.database {
-            Database::Sqlite(sqlite) => sqlite::commit(sqlite, entries).await?,
+        let batch = sort(entries);
+        let Outcomes { starts, finalized } = match &self.database {
+            Database::Sqlite(sqlite) => sqlite::commit(sqlite, &batch, &self.definitions).await?,
             Database::Postgres(pool) => {
-                let batch = sort(entries);
                 let mut connection = self.kept.take(pool).await?;
-                let outcomes = postgres::commit(&mut connection, &batch).await?;
+                let outcomes = postgres::commit(&mut connection, &batch, &self.definitions).await?;
                 self.kept.put(connection);
                 outcomes
             }
         };
+        let mut starts = starts.into_iter();
         let answer = |entry: &Entry| match entry {
-            Entry::Accept(accepted) if outcomes.accepted.contains(&accepted.id) => Answer::Accepted,
-            Entry::Accept(_) => Answer::Stale,
+            Entry::Start(_) => starts
+                .next()
+                .flatten()
+                .map_or(Answer::Stale, Answer::Started),
             Entry::Finalize(finalization) => {
-                let finalized = outcomes.finalized.get(&finalization.id);
+                let finalized = finalized.get(&finalization.id);
                 Answer::Finalized(finalized.cloned().unwrap_or(Finalized::Unknown))
             }
         };

@@ -21,6 +21,10 @@ const REFERENCE: usize = 16 + HASH;
 /// Definitions remembered; beyond that all are forgotten and looked up again.
 const REMEMBERED: usize = 10_000;
 
+/// Adds a definition, unless it is there.
+const INSERT: &str =
+    "INSERT INTO webhook_definition (hash, body) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+
 type Hash = [u8; HASH];
 
 /// The table of definitions, with those known to be in it.
@@ -36,6 +40,25 @@ struct Known {
     /// Of those that were hashed here. One that was only read may say more than this version knows of, and is not what
     /// looks like it.
     hashes: HashMap<Arc<v1::Webhook>, Hash>,
+}
+
+/// A definition that is not known to be in the table.
+pub(super) struct New {
+    hash: Hash,
+    definition: Arc<v1::Webhook>,
+    /// As it is stored.
+    body: Vec<u8>,
+}
+
+impl From<&v1::Webhook> for New {
+    fn from(definition: &v1::Webhook) -> Self {
+        let body = definition.encode_to_vec();
+        Self {
+            hash: Sha256::digest(&body).into(),
+            definition: Arc::new(definition.clone()),
+            body,
+        }
+    }
 }
 
 impl Definitions {
@@ -62,39 +85,59 @@ impl Definitions {
     /// which is the same for all that were made alike; the webhooks stay as they are. A definition that no operation
     /// comes to use does no harm, so this has a commit of its own, once per definition.
     pub(super) async fn keep(&self, webhooks: &mut [v1::Webhook]) -> Result<Vec<u8>, Error> {
-        let mut references = Vec::with_capacity(webhooks.len() * REFERENCE);
-        for webhook in webhooks {
-            let id = mem::take(&mut webhook.id);
-            let hash = self.hash(webhook).await;
-            webhook.id = id;
-            let id: Uuid = webhook.id.parse().unwrap_or_default();
-            references.extend_from_slice(id.as_bytes());
-            references.extend_from_slice(&hash?);
+        let (references, new) = self.refer(webhooks);
+        for new in new {
+            self.store(&new.hash, &new.body).await?;
+            self.learn(new);
         }
         Ok(references)
     }
 
-    /// The hash of a definition, which is in the table afterwards.
-    async fn hash(&self, definition: &v1::Webhook) -> Result<Hash, Error> {
-        let known = self.known().hashes.get(definition).copied();
-        if let Some(hash) = known {
-            return Ok(hash);
+    /// The same in a transaction; what is new is to be [learned](Definitions::learn) once that is committed.
+    pub(super) fn keep_in(
+        &self,
+        connection: &rusqlite::Connection,
+        webhooks: &mut [v1::Webhook],
+    ) -> rusqlite::Result<(Vec<u8>, Vec<New>)> {
+        let (references, new) = self.refer(webhooks);
+        for new in &new {
+            let mut insert = connection.prepare_cached(INSERT)?;
+            insert.execute((&new.hash, &new.body))?;
         }
-        let body = definition.encode_to_vec();
-        let hash = Sha256::digest(&body).into();
-        let is_known = self.known().definitions.contains_key(&hash);
-        if !is_known {
-            self.store(&hash, &body).await?;
+        Ok((references, new))
+    }
+
+    /// References to webhooks, and which of their definitions may not be in the table.
+    fn refer(&self, webhooks: &mut [v1::Webhook]) -> (Vec<u8>, Vec<New>) {
+        let mut references = Vec::with_capacity(webhooks.len() * REFERENCE);
+        let mut all_new = Vec::new();
+        let known = self.known();
+        for webhook in webhooks {
+            let id = mem::take(&mut webhook.id);
+            let hash = known.hashes.get(webhook).copied().unwrap_or_else(|| {
+                let new = New::from(&*webhook);
+                let hash = new.hash;
+                all_new.push(new);
+                hash
+            });
+            webhook.id = id;
+            let id: Uuid = webhook.id.parse().unwrap_or_default();
+            references.extend_from_slice(id.as_bytes());
+            references.extend_from_slice(&hash);
         }
-        let definition = Arc::new(definition.clone());
+        (references, all_new)
+    }
+
+    /// Remembers what is in the table.
+    pub(super) fn learn(&self, new: New) {
+        let New {
+            hash, definition, ..
+        } = new;
         self.remember(hash, Arc::clone(&definition));
         self.known().hashes.insert(definition, hash);
-        Ok(hash)
     }
 
     async fn store(&self, hash: &Hash, body: &[u8]) -> Result<(), sqlx::Error> {
-        const INSERT: &str =
-            "INSERT INTO webhook_definition (hash, body) VALUES ($1, $2) ON CONFLICT DO NOTHING";
         match &self.database {
             Database::Sqlite(sqlite) => {
                 let query = sqlx::query(INSERT).bind(&hash[..]).bind(body);

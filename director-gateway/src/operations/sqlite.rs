@@ -6,9 +6,12 @@ use chrono::SecondsFormat;
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, Statement, params};
 use uuid::Uuid;
 
+use crate::registry::reads::sqlite::Targets;
+
 use super::{
-    Accepted, Error, Finalization, Finalized,
-    commit::{Entry, Outcomes, sort},
+    Accepted, Definitions, Error, Finalization, Finalized,
+    commit::{Batch, Outcomes},
+    definitions::New as NewDefinition,
     finalize::{columns, outcome, shown},
 };
 
@@ -23,57 +26,86 @@ pub(super) const FORGET: &str = include_str!("sql/sqlite/forget.sql");
 pub(super) const RECEIPT: &str = include_str!("sql/sqlite/receipt.sql");
 
 /// One transaction over the batch: what is accepted, then what is finalized.
-pub(super) async fn commit(sqlite: &Sqlite, entries: &[Entry]) -> Result<Outcomes, Error> {
-    let work = |connection: &Connection| write(connection, entries).map_err(Error::from);
-    sqlite.transact(work).await
+pub(super) async fn commit(
+    sqlite: &Sqlite,
+    batch: &Batch<'_>,
+    definitions: &Definitions,
+) -> Result<Outcomes, Error> {
+    let work = |connection: &Connection| write(connection, batch, definitions).map_err(Error::from);
+    let (outcomes, new) = sqlite.transact(work).await?;
+    for new in new {
+        definitions.learn(new);
+    }
+    Ok(outcomes)
 }
 
-fn write(connection: &Connection, entries: &[Entry]) -> rusqlite::Result<Outcomes> {
-    let batch = sort(entries);
+/// Also gives the definitions that are new.
+fn write(
+    connection: &Connection,
+    batch: &Batch<'_>,
+    definitions: &Definitions,
+) -> rusqlite::Result<(Outcomes, Vec<NewDefinition>)> {
     // As the registry's own statements write it.
     let now = clock::now().to_rfc3339_opts(SecondsFormat::AutoSi, false);
     let mut outcomes = Outcomes::default();
-    if !batch.accepts.is_empty() {
-        accept(connection, &batch.accepts, &now, &mut outcomes)?;
+    let mut all_new = Vec::new();
+    if !batch.starts.is_empty() {
+        let mut acceptor = Acceptor::new(connection, &now)?;
+        for start in &batch.starts {
+            let started = match start.accepted(acceptor.targets.read(start.application)?) {
+                Ok((application, mut accepted)) => {
+                    let webhooks = &mut accepted.outgoing.spec.webhooks;
+                    let (references, new) = definitions.keep_in(connection, webhooks)?;
+                    all_new.extend(new);
+                    let accepted = accepted.complete(references);
+                    acceptor.accept(&accepted)?;
+                    Ok(Box::new((application, accepted.outgoing)))
+                }
+                Err(error) => Err(error),
+            };
+            outcomes.starts.push(Some(started));
+        }
     }
     if !batch.finalizations.is_empty() {
         let mut finalizer = Finalizer::new(connection, &now)?;
         for item in &batch.finalizations {
             if let Some(finalized) = finalizer.finalize(item)? {
-                outcomes.finalized(item.id, finalized);
+                outcomes.finalized.insert(item.id, finalized);
             }
         }
     }
-    Ok(outcomes)
+    Ok((outcomes, all_new))
 }
 
-/// Accepts those whose guard holds.
-fn accept(
-    connection: &Connection,
-    accepts: &[&Accepted],
-    now: &str,
-    outcomes: &mut Outcomes,
-) -> rusqlite::Result<()> {
-    let mut mark = connection.prepare_cached(ACCEPT)?;
-    let mut insert = connection.prepare_cached(INSERT)?;
-    for item in accepts {
+/// The statements that acceptances have in common.
+struct Acceptor<'c> {
+    now: &'c str,
+    targets: Targets<'c>,
+    mark: CachedStatement<'c>,
+    insert: CachedStatement<'c>,
+}
+
+impl<'c> Acceptor<'c> {
+    fn new(connection: &'c Connection, now: &'c str) -> rusqlite::Result<Self> {
+        Ok(Self {
+            now,
+            targets: Targets::new(connection)?,
+            mark: connection.prepare_cached(ACCEPT)?,
+            insert: connection.prepare_cached(INSERT)?,
+        })
+    }
+
+    /// Accepts what was proposed for an application that was read in the same transaction.
+    fn accept(&mut self, item: &Accepted) -> rusqlite::Result<()> {
         let (condition, success, failure) = item.conditions;
-        let template = item.template.as_ref();
-        let marked = mark.execute(params![
+        self.mark.execute(params![
             item.application.as_bytes(),
-            item.tenant.as_bytes(),
-            item.revision,
             item.id.as_bytes(),
             item.operation_type,
             condition,
-            template.map(|(id, _)| id.as_bytes()),
-            template.map(|(_, revision)| revision),
-            now,
+            self.now,
         ])?;
-        if marked == 0 {
-            continue;
-        }
-        insert.execute(params![
+        let row = params![
             item.id.as_bytes(),
             item.tenant.as_bytes(),
             APPLICATION,
@@ -83,10 +115,9 @@ fn accept(
             failure,
             item.spec,
             item.definitions,
-        ])?;
-        outcomes.accepted(item.id);
+        ];
+        self.insert.execute(row).map(drop)
     }
-    Ok(())
 }
 
 /// An operation whose outcome is to be applied.
@@ -94,11 +125,11 @@ struct Open {
     /// Its row in the outbox.
     row: i64,
     is_delete: bool,
-    resource: Uuid,
     /// `None`: the resource is deleted.
     success: Option<String>,
     failure: String,
-    is_resource_gone: bool,
+    /// The row of the resource, unless that is gone.
+    application: Option<i64>,
     is_current: bool,
 }
 
@@ -109,11 +140,10 @@ impl TryFrom<&Row<'_>> for Open {
         Ok(Self {
             row: row.get(0)?,
             is_delete: row.get_ref(1)?.as_str()? == "Delete",
-            resource: row.get(2)?,
-            success: row.get(3)?,
-            failure: row.get(4)?,
-            is_resource_gone: row.get(5)?,
-            is_current: row.get(6)?,
+            success: row.get(2)?,
+            failure: row.get(3)?,
+            application: row.get(4)?,
+            is_current: row.get(5)?,
         })
     }
 }
@@ -146,26 +176,28 @@ impl<'c> Finalizer<'c> {
         let Some(open) = open else {
             return self.earlier(item.id);
         };
-        let finalized = if open.is_resource_gone {
-            let outcome = if open.is_delete {
-                Outcome::Succeeded
-            } else {
-                Outcome::Failed {
-                    error: "Application not found in director".to_owned(),
-                    detail: String::new(),
-                }
-            };
-            self.finish(&open, &outcome)?;
-            Finalized::ResourceGone(outcome)
-        } else if open.is_current {
-            self.finish(&open, &item.outcome)?;
-            self.apply(item, &open)?;
-            Finalized::Applied(item.outcome.clone())
-        } else {
-            match self.earlier(item.id)? {
+        let finalized = match open.application {
+            None => {
+                let outcome = if open.is_delete {
+                    Outcome::Succeeded
+                } else {
+                    Outcome::Failed {
+                        error: "Application not found in director".to_owned(),
+                        detail: String::new(),
+                    }
+                };
+                self.finish(&open, &outcome)?;
+                Finalized::ResourceGone(outcome)
+            }
+            Some(application) if open.is_current => {
+                self.finish(&open, &item.outcome)?;
+                self.apply(application, &open, &item.outcome)?;
+                Finalized::Applied(item.outcome.clone())
+            }
+            Some(_) => match self.earlier(item.id)? {
                 Some(finalized) => finalized,
                 None => return Ok(None),
-            }
+            },
         };
         self.forget.execute((open.row,))?;
         Ok(Some(finalized))
@@ -177,18 +209,16 @@ impl<'c> Finalizer<'c> {
         self.finish.execute(receipt).map(drop)
     }
 
-    fn apply(&mut self, item: &Finalization, open: &Open) -> rusqlite::Result<()> {
-        let (resource, operation) = (open.resource.as_bytes(), item.id.as_bytes());
-        let condition = match item.outcome {
+    fn apply(&mut self, application: i64, open: &Open, outcome: &Outcome) -> rusqlite::Result<()> {
+        let condition = match outcome {
             Outcome::Succeeded => open.success.as_ref(),
             Outcome::Failed { .. } => Some(&open.failure),
         };
         let Some(condition) = condition else {
             let mut delete = self.connection.prepare_cached(DELETE)?;
-            return delete.execute((resource, operation)).map(drop);
+            return delete.execute((application,)).map(drop);
         };
-        let error = shown(&item.outcome);
-        let row = params![resource, operation, error, condition, self.now];
+        let row = params![application, shown(outcome), condition, self.now];
         self.apply.execute(row).map(drop)
     }
 

@@ -1,6 +1,6 @@
 //! Reads of single things, all that wait in one round trip: its cost is shared as that of a commit is.
 
-mod sqlite;
+pub(crate) mod sqlite;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -25,6 +25,12 @@ pub struct Target {
     pub own_webhooks: Vec<webhook::Model>,
     pub template_webhooks: Vec<webhook::Model>,
 }
+
+/// What starting an operation wants to know.
+pub(super) const TARGET: With = With {
+    webhooks: true,
+    labels: false,
+};
 
 /// Something to read.
 pub(super) enum Read {
@@ -66,7 +72,7 @@ impl From<Row> for Target {
 
 /// Why a batch was not read.
 #[derive(Clone, Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     #[error("the database failed")]
     Database(#[source] Arc<sqlx::Error>),
     #[error("a row cannot be read")]
@@ -160,18 +166,40 @@ impl<'r> Wanted<'r> {
             }
         }
         if !self.applications.is_empty() {
-            let sql = AssertSqlSafe(statement(self.with));
-            let ids: Vec<Uuid> = self.applications.iter().copied().collect();
-            for row in sqlx::query(sql).bind(ids).fetch_all(connection).await? {
-                let row = QueryResult::from(row);
-                rows.add(Row {
-                    template_revision: row.try_get("", TEMPLATE_REVISION)?,
-                    whole: self.with.read(&row)?,
-                });
+            for row in read_postgres(connection, &self.applications, self.with).await? {
+                rows.add(row);
             }
         }
         Ok(rows)
     }
+}
+
+/// Applications by id, whosever they are, with all that starting an operation wants to know.
+pub(crate) async fn targets(
+    connection: &mut PgConnection,
+    ids: &HashSet<Uuid>,
+) -> Result<HashMap<Uuid, Target>, Failure> {
+    let rows = read_postgres(connection, ids, TARGET).await?;
+    let target = |row: Row| (row.whole.application.id, row.into());
+    Ok(rows.into_iter().map(target).collect())
+}
+
+async fn read_postgres(
+    connection: &mut PgConnection,
+    ids: &HashSet<Uuid>,
+    with: With,
+) -> Result<Vec<Row>, Failure> {
+    let sql = AssertSqlSafe(statement(with));
+    let ids: Vec<Uuid> = ids.iter().copied().collect();
+    let rows = sqlx::query(sql).bind(ids).fetch_all(connection).await?;
+    let row = |row| {
+        let row = QueryResult::from(row);
+        Ok(Row {
+            template_revision: row.try_get("", TEMPLATE_REVISION)?,
+            whole: with.read(&row)?,
+        })
+    };
+    rows.into_iter().map(row).collect()
 }
 
 const TEMPLATE_REVISION: &str = "template_revision";

@@ -7,8 +7,8 @@ use binnacle_boot::{Shutdown, clock, ids};
 use binnacle_domain::operation::{OperationId, OperationType, Outcome};
 use binnacle_domain::webhook::{Webhook, WebhookMode, WebhookType};
 use binnacle_test_support::{Postgres, Scratch, scratch};
-use director_gateway::operations::{Acceptance, Finalized, Operations, Proposal, Queue};
-use director_gateway::registry::Registry;
+use director_gateway::operations::{Finalized, Operations, Proposal, Queue};
+use director_gateway::registry::{Error, Registry, Target};
 use uuid::Uuid;
 
 pub(crate) struct Gateway {
@@ -161,11 +161,20 @@ impl Gateway {
         }
     }
 
+    /// Starts it while no other is in progress. `None`: stale.
+    async fn started(&self, proposal: Proposal) -> Result<Option<OperationId>, Error> {
+        let target = (self.tenant, proposal.application);
+        let propose = move |target: &mut Target| {
+            target.application.ensure_idle()?;
+            Ok(proposal.clone())
+        };
+        let started = self.operations.start_on(target, propose).await?;
+        Ok(started.map(|(_, operation)| operation))
+    }
+
     pub(crate) async fn accepted(&self, proposal: Proposal) -> OperationId {
-        match self.operations.accept(proposal).await.unwrap() {
-            Acceptance::Accepted(id) => id,
-            Acceptance::Stale => panic!("the proposal is stale"),
-        }
+        let started = self.started(proposal).await.unwrap();
+        started.expect("the proposal is stale")
     }
 }
 
@@ -193,9 +202,9 @@ fn failed(error: &str) -> Outcome {
     }
 }
 
-/// Runs a behaviour on SQLite and on PostgreSQL.
+/// Runs behaviours on SQLite and on PostgreSQL, and those that only other writers bring about on PostgreSQL alone.
 macro_rules! on_both {
-    ($($name:ident)*) => {
+    ($($name:ident)*; alone: $($alone:ident)*) => {
         mod on_sqlite { $(
             #[tokio::test]
             async fn $name() {
@@ -210,22 +219,31 @@ macro_rules! on_both {
                 let url = super::Postgres::shared().create_database().parse().unwrap();
                 super::$name(super::Gateway::open(&url, super::scratch()).await).await;
             }
+        )* $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $alone() {
+                let url = super::Postgres::shared().create_database().parse().unwrap();
+                super::$alone(super::Gateway::open(&url, super::scratch()).await).await;
+            }
         )* }
     };
 }
 
 on_both! {
     an_accepted_operation_marks_its_resource_and_is_handed_over
-    a_changed_revision_is_stale_and_writes_nothing
-    a_changed_template_is_stale
+    nothing_is_started_on_what_the_tenant_has_not
     of_many_operations_on_one_resource_one_is_accepted
     a_successful_delete_removes_the_resource_once
     a_failed_delete_leaves_its_error
     a_resource_that_is_gone_gives_deletes_success_and_updates_failure
     an_outcome_never_lands_on_a_newer_operation
     an_unknown_operation_changes_nothing
-    a_held_row_is_waited_for_on_the_second_try
     an_overdue_operation_is_claimed_whole
+    another_gateway_claims_an_operation_with_its_webhooks;
+    alone:
+    a_changed_revision_is_stale_and_writes_nothing
+    a_changed_template_is_stale
+    a_held_row_is_waited_for_on_the_second_try
 }
 
 async fn an_accepted_operation_marks_its_resource_and_is_handed_over(mut gateway: Gateway) {
@@ -250,21 +268,27 @@ async fn an_accepted_operation_marks_its_resource_and_is_handed_over(mut gateway
     assert_eq!(pending.operation_category, "unregisterApplication");
 }
 
+async fn nothing_is_started_on_what_the_tenant_has_not(gateway: Gateway) {
+    let app = gateway.application().await;
+    let before = gateway.row(app).await;
+    for target in [(ids::v4(), app), (gateway.tenant, ids::v4())] {
+        let proposal = gateway.proposal(app, OperationType::Delete);
+        let started = gateway
+            .operations
+            .start_on(target, move |_| Ok(proposal.clone()));
+        let error = started.await.unwrap_err();
+        assert!(matches!(error, Error::NotFound { .. }), "{error}");
+    }
+    assert_eq!(gateway.row(app).await, before);
+    assert_eq!(gateway.count("outbox").await, 0);
+}
+
 async fn a_changed_revision_is_stale_and_writes_nothing(gateway: Gateway) {
     let app = gateway.application().await;
     let mut proposal = gateway.proposal(app, OperationType::Delete);
     proposal.revision = 7;
     let before = gateway.row(app).await;
-    assert_eq!(
-        gateway.operations.accept(proposal).await.unwrap(),
-        Acceptance::Stale
-    );
-    let mut foreign = gateway.proposal(app, OperationType::Delete);
-    foreign.tenant = ids::v4();
-    assert_eq!(
-        gateway.operations.accept(foreign).await.unwrap(),
-        Acceptance::Stale
-    );
+    assert_eq!(gateway.started(proposal).await.unwrap(), None);
     assert_eq!(gateway.row(app).await, before);
     assert_eq!(gateway.count("outbox").await, 0);
 }
@@ -272,39 +296,29 @@ async fn a_changed_revision_is_stale_and_writes_nothing(gateway: Gateway) {
 async fn a_changed_template_is_stale(gateway: Gateway) {
     let app = gateway.application().await;
     let template = ids::v4();
-    sql!(
-        gateway,
-        sqlx::query(
-            "INSERT INTO application_template (id, name, region, application_input, placeholders, \
-             access_level, created_at, updated_at, revision) \
-             VALUES ($1, 'n', '', '', '[]', 'GLOBAL', $2, $2, 3)"
-        ),
-        |q| q.bind(template).bind(clock::now()),
-        execute
+    let pool = gateway.registry.database().postgres().unwrap();
+    let insert = sqlx::query(
+        "INSERT INTO application_template (id, name, region, application_input, placeholders, \
+         access_level, created_at, updated_at, revision) \
+         VALUES ($1, 'n', '', '', '[]', 'GLOBAL', $2, $2, 3)",
     );
+    let insert = insert.bind(template).bind(clock::now());
+    insert.execute(pool).await.unwrap();
     let mut proposal = gateway.proposal(app, OperationType::Delete);
     proposal.template = Some((template, 2));
-    assert_eq!(
-        gateway.operations.accept(proposal.clone()).await.unwrap(),
-        Acceptance::Stale
-    );
+    assert_eq!(gateway.started(proposal.clone()).await.unwrap(), None);
     proposal.template = Some((template, 3));
     gateway.accepted(proposal).await;
 }
 
 async fn of_many_operations_on_one_resource_one_is_accepted(gateway: Gateway) {
     let app = gateway.application().await;
-    let tries = (0..50).map(|_| {
-        let operations = gateway.operations.clone();
-        let proposal = gateway.proposal(app, OperationType::Delete);
-        async move { operations.accept(proposal).await.unwrap() }
-    });
+    let tries = (0..50).map(|_| gateway.started(gateway.proposal(app, OperationType::Delete)));
     let answers = futures::future::join_all(tries).await;
     let accepted = answers
         .iter()
-        .filter(|answer| **answer != Acceptance::Stale)
-        .count();
-    assert_eq!(accepted, 1);
+        .filter(|answer| matches!(answer, Ok(Some(_))));
+    assert_eq!(accepted.count(), 1, "{answers:?}");
     assert_eq!(gateway.count("outbox").await, 1);
 }
 
@@ -460,23 +474,18 @@ async fn claimed(gateway: &Gateway) -> Vec<Uuid> {
 async fn a_held_row_is_waited_for_on_the_second_try(gateway: Gateway) {
     let app = gateway.application().await;
     let proposal = gateway.proposal(app, OperationType::Delete);
-    if let Database::Postgres(pool) = gateway.registry.database() {
-        let mut holder = pool.begin().await.unwrap();
-        let hold = sqlx::query("SELECT FROM application WHERE id = $1 FOR UPDATE").bind(app);
-        hold.execute(&mut *holder).await.unwrap();
-        let skipped = gateway.operations.accept(proposal.clone()).await.unwrap();
-        assert_eq!(skipped, Acceptance::Stale);
-        let released = async {
-            until_waiting(pool).await;
-            holder.rollback().await.unwrap();
-        };
-        let waiting = gateway.operations.accept_waiting(proposal.clone());
-        let (accepted, ()) = futures::join!(waiting, released);
-        assert!(matches!(accepted.unwrap(), Acceptance::Accepted(_)));
-    } else {
-        let accepted = gateway.operations.accept_waiting(proposal).await.unwrap();
-        assert!(matches!(accepted, Acceptance::Accepted(_)));
-    }
+    let pool = gateway.registry.database().postgres().unwrap();
+    let mut holder = pool.begin().await.unwrap();
+    let hold = sqlx::query("SELECT FROM application WHERE id = $1 FOR UPDATE").bind(app);
+    hold.execute(&mut *holder).await.unwrap();
+    assert_eq!(gateway.started(proposal.clone()).await.unwrap(), None);
+    let released = async {
+        until_waiting(pool).await;
+        holder.rollback().await.unwrap();
+    };
+    let waiting = gateway.operations.accept_waiting(proposal);
+    let (accepted, ()) = futures::join!(waiting, released);
+    assert!(accepted.unwrap().is_some());
 }
 
 /// Until a statement waits for a lock.
@@ -490,6 +499,19 @@ async fn until_waiting(pool: &sqlx::PgPool) {
             .unwrap_or(false)
     })
     .await;
+}
+
+async fn another_gateway_claims_an_operation_with_its_webhooks(gateway: Gateway) {
+    let app = gateway.application().await;
+    gateway
+        .accepted(gateway.proposal(app, OperationType::Delete))
+        .await;
+    gateway.all_are_overdue().await;
+    let database = gateway.registry.database().clone();
+    let (another, _queue) = Operations::start(database, &gateway.shutdown);
+    let (claimed, _) = another.claim(None).await.unwrap();
+    let pending = another.pending(claimed[0].id).await.unwrap().unwrap();
+    assert_eq!(pending.webhooks, [webhook().into()]);
 }
 
 async fn an_overdue_operation_is_claimed_whole(gateway: Gateway) {

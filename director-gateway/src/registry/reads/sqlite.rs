@@ -6,12 +6,12 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Statement};
 use uuid::Uuid;
 
-use super::{Row, Rows, Wanted};
+use super::{Row, Rows, TARGET, Target, Wanted};
 use crate::registry::application;
 use crate::registry::label::Labels;
 use crate::registry::tenant;
 use crate::registry::webhook;
-use crate::registry::whole::{Webhooks, Whole};
+use crate::registry::whole::{Webhooks, Whole, With};
 
 const TENANT: &str =
     "SELECT id, external_id, name, type, provider FROM tenant WHERE external_id = ?1";
@@ -45,12 +45,26 @@ pub(super) fn read(connection: &Connection, wanted: &Wanted<'_>) -> rusqlite::Re
     if !wanted.applications.is_empty() {
         let mut statements = Statements::new(&transaction)?;
         for id in &wanted.applications {
-            if let Some(row) = statements.read(*id, wanted)? {
+            if let Some(row) = statements.read(*id, wanted.with)? {
                 rows.add(row);
             }
         }
     }
     Ok(rows)
+}
+
+/// What reads targets of operations.
+pub(crate) struct Targets<'c>(Statements<'c>);
+
+impl<'c> Targets<'c> {
+    pub(crate) fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
+        Statements::new(connection).map(Self)
+    }
+
+    /// An application, whosever it is.
+    pub(crate) fn read(&mut self, id: Uuid) -> rusqlite::Result<Option<Target>> {
+        Ok(self.0.read(id, TARGET)?.map(Target::from))
+    }
 }
 
 fn read_tenant(row: &rusqlite::Row<'_>) -> rusqlite::Result<tenant::Model> {
@@ -81,7 +95,7 @@ impl<'c> Statements<'c> {
         })
     }
 
-    fn read(&mut self, id: Uuid, wanted: &Wanted<'_>) -> rusqlite::Result<Option<Row>> {
+    fn read(&mut self, id: Uuid, with: With) -> rusqlite::Result<Option<Row>> {
         let found = self.application.query_row((id.as_bytes(),), |row| {
             let application = application::row::read_sqlite(row)?;
             Ok((application, row.get(application::row::COLUMNS)?))
@@ -95,14 +109,14 @@ impl<'c> Statements<'c> {
             webhooks: None,
             labels: None,
         };
-        if wanted.with.webhooks {
+        if with.webhooks {
             let template = template.map(|template| webhooks(&mut self.template_webhooks, template));
             whole.webhooks = Some(Webhooks {
                 own: webhooks(&mut self.own_webhooks, id)?,
                 template: template.transpose()?.unwrap_or_default(),
             });
         }
-        if wanted.with.labels {
+        if with.labels {
             whole.labels = Some(labels(&mut self.labels, id)?);
         }
         Ok(Some(Row {

@@ -1,1 +1,1 @@
-DELETE FROM application WHERE id = ?1 AND operation_id = ?2
+DELETE FROM application WHERE rowid = ?1
