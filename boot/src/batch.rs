@@ -181,31 +181,17 @@ async fn run<C: Commit>(
 ) {
     let mut requests = Vec::with_capacity(options.max_batch);
     while queue.recv_many(&mut requests, options.max_batch).await > 0 {
-        gather(&mut queue, &mut requests, options, others).await;
-        let (items, replies): (Vec<_>, Vec<_>) = requests
-            .drain(..)
-            .map(|request| (request.item, request.reply))
-            .unzip();
-        answer::<C>(commit_whole(&mut commit, &items).await, replies);
-    }
-}
-
-/// Takes what others have to say who are ready to run, for as long as they have something to say.
-async fn gather<C: Commit>(
-    queue: &mut mpsc::Receiver<Request<C>>,
-    requests: &mut Vec<Request<C>>,
-    options: Options,
-    others: Others,
-) {
-    let mut gathered = 0;
-    while gathered < requests.len() && requests.len() < options.max_batch {
-        gathered = requests.len();
         others.have_their_turn().await;
         while requests.len() < options.max_batch
             && let Ok(request) = queue.try_recv()
         {
             requests.push(request);
         }
+        let (items, replies): (Vec<_>, Vec<_>) = requests
+            .drain(..)
+            .map(|request| (request.item, request.reply))
+            .unzip();
+        answer::<C>(commit_whole(&mut commit, &items).await, replies);
     }
 }
 
