@@ -102,7 +102,7 @@ fn propose(target: &mut Target, mutation: Mutation, origin: &Origin) -> Result<P
     let template = application.application_template_id;
     Ok(Proposal {
         template: template.zip(target.template_revision),
-        webhooks: definitions(&webhooks, WebhookType::UnregisterApplication),
+        webhooks: definitions(webhooks, WebhookType::UnregisterApplication),
         operation_type: mutation.operation_type(),
         category: mutation.name().to_owned(),
         ..proposal(application, origin)
@@ -126,8 +126,9 @@ pub(crate) fn proposal(application: &Model, origin: &Origin) -> Proposal {
     }
 }
 
-pub(crate) fn definitions(webhooks: &[webhook::Model], kind: WebhookType) -> Vec<Webhook> {
-    let definitions = webhooks.iter().filter_map(webhook::Model::definition);
+/// Those of a type, as operations carry them.
+pub(crate) fn definitions(webhooks: Vec<webhook::Model>, kind: WebhookType) -> Vec<Webhook> {
+    let definitions = webhooks.into_iter().filter_map(webhook::Model::definition);
     definitions.filter(|webhook| webhook.kind == kind).collect()
 }
 

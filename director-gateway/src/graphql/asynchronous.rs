@@ -64,7 +64,7 @@ pub(crate) async fn register(
     draft.application.ready = false;
     let application = draft.application.clone();
     let proposal = Proposal {
-        webhooks: definitions(&draft.webhooks, WebhookType::RegisterApplication),
+        webhooks: definitions(draft.webhooks.clone(), WebhookType::RegisterApplication),
         operation_type: OperationType::Create,
         category: "registerApplication".to_owned(),
         ..start::proposal(&application, &origin(ctx))

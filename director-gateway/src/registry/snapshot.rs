@@ -160,14 +160,13 @@ fn first_values(headers: &HeaderMap) -> BTreeMap<String, Cow<'_, str>> {
 
 /// A header's name with the first letter and those behind a dash in upper case.
 fn canonical(name: &str) -> String {
+    let mut canonical = String::with_capacity(name.len());
     let mut upper = true;
-    name.chars()
-        .map(|c| {
-            let c = if upper { c.to_ascii_uppercase() } else { c };
-            upper = c == '-';
-            c
-        })
-        .collect()
+    for c in name.chars() {
+        canonical.push(if upper { c.to_ascii_uppercase() } else { c });
+        upper = c == '-';
+    }
+    canonical
 }
 
 #[cfg(test)]

@@ -111,19 +111,19 @@ impl NewWebhook {
 
 impl Model {
     /// The webhook as an operation carries it. `None` for a type that this version does not know.
-    pub fn definition(&self) -> Option<Webhook> {
+    pub fn definition(self) -> Option<Webhook> {
         let seconds = |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok());
         Some(Webhook {
             id: self.id,
             kind: WebhookType::from_name(&self.kind)?,
             mode: self.mode.as_deref().and_then(WebhookMode::from_name),
-            url: self.url.clone(),
-            url_template: self.url_template.clone(),
-            input_template: self.input_template.clone(),
-            header_template: self.header_template.clone(),
-            output_template: self.output_template.clone(),
-            status_template: self.status_template.clone(),
-            correlation_id_key: self.correlation_id_key.clone(),
+            url: self.url,
+            url_template: self.url_template,
+            input_template: self.input_template,
+            header_template: self.header_template,
+            output_template: self.output_template,
+            status_template: self.status_template,
+            correlation_id_key: self.correlation_id_key,
             retry_interval: seconds(self.retry_interval),
             timeout: seconds(self.timeout),
         })

@@ -112,18 +112,32 @@ impl Output {
 }
 
 impl Json {
-    fn push(&mut self, mut rest: &str, text: &mut String) {
+    fn push(&mut self, added: &str, text: &mut String) {
+        // Both are found many bytes at a time, and each quote is looked for once.
+        let find = |mark: char, from: usize, to: usize| {
+            let found = added[from..to].find(mark);
+            found.map_or(to, |found| from + found)
+        };
+        let mut at = 0;
+        let mut quote = find('"', 0, added.len());
         loop {
-            let matters = |byte| byte == b'"' || self.in_string && (byte == b'\\' || self.escaped);
-            let plain = rest.bytes().position(matters).unwrap_or(rest.len());
-            if plain > 0 {
+            let plain = match (self.in_string, self.escaped) {
+                (false, _) => quote,
+                (true, false) => find('\\', at, quote),
+                (true, true) => at,
+            };
+            if plain > at {
                 self.only_nil = false;
-                text.push_str(&rest[..plain]);
+                text.push_str(&added[at..plain]);
             }
-            let mut chars = rest[plain..].chars();
-            let Some(c) = chars.next() else { return };
+            let Some(c) = added[plain..].chars().next() else {
+                return;
+            };
             self.step(c, text);
-            rest = chars.as_str();
+            at = plain + c.len_utf8();
+            if at > quote {
+                quote = find('"', at, added.len());
+            }
         }
     }
 

@@ -195,6 +195,9 @@ enum Part {
 
 /// Undoes percent-encoding. In a host only bytes beyond ASCII may be encoded.
 fn unescape(text: &str, part: Part) -> Result<String, String> {
+    if part == Part::Path && !text.contains('%') {
+        return Ok(text.to_owned());
+    }
     let bytes = text.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());
     let mut at = 0;

@@ -12,7 +12,7 @@ use sqlx::{ColumnIndex, Decode, Row, Type};
 use super::{Column, Model};
 
 /// A time as we write it to SQLite. The library tries formats, which takes several times as long.
-struct Timestamp(DateTimeUtc);
+pub(crate) struct Timestamp(pub(crate) DateTimeUtc);
 
 impl FromSql for Timestamp {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {

@@ -8,6 +8,7 @@ use sqlx::postgres::{PgTypeInfo, PgValueRef};
 use sqlx::{Decode, Postgres, Type};
 
 use super::{Column, Model};
+use crate::registry::application::row::Timestamp;
 
 /// The columns of a webhook in order, each said by `name`.
 fn columns(name: impl Fn(&str) -> String) -> String {
@@ -38,7 +39,7 @@ pub(crate) fn read_sqlite(row: &rusqlite::Row<'_>) -> rusqlite::Result<Model> {
         header_template: row.get(Column::HeaderTemplate as usize)?,
         output_template: row.get(Column::OutputTemplate as usize)?,
         status_template: row.get(Column::StatusTemplate as usize)?,
-        created_at: row.get(Column::CreatedAt as usize)?,
+        created_at: row.get::<_, Timestamp>(Column::CreatedAt as usize)?.0,
     })
 }
 
