@@ -211,7 +211,7 @@ mod tests {
     use binnacle_test_support::scratch;
 
     use super::*;
-    use crate::registry::Registry;
+    use crate::registry::{Registry, SCHEMA};
 
     #[tokio::test]
     async fn a_definition_that_says_more_than_is_understood_stands_for_no_other() {
@@ -243,6 +243,35 @@ mod tests {
             assert_eq!(webhooks, expected, "stays as it is");
             let found = definitions.find(&kept).await.unwrap().unwrap();
             assert_eq!(found, webhooks);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_definition_whose_transaction_is_rolled_back_is_stored_the_next_time() {
+        let scratch = scratch();
+        let url = DatabaseUrl::Sqlite(scratch.path().to_owned());
+        let registry = Registry::open(&url, Options::default(), &Shutdown::new()).await;
+        let database = registry.unwrap().database().clone();
+        let definitions = Definitions::new(database.clone());
+        let mut webhooks = [v1::Webhook {
+            id: Uuid::from_u128(1).to_string(),
+            ..v1::Webhook::default()
+        }];
+        let file = scratch.path().join(format!("{SCHEMA}.db"));
+        let connection = rusqlite::Connection::open(file).unwrap();
+        for (is_committed, is_found) in [(false, false), (true, true)] {
+            let transaction = connection.unchecked_transaction().unwrap();
+            let kept = definitions.keep_in(&transaction, &mut webhooks);
+            let (references, new) = kept.unwrap();
+            assert_eq!(new.len(), 1);
+            if is_committed {
+                transaction.commit().unwrap();
+            } else {
+                transaction.rollback().unwrap();
+            }
+            let another = Definitions::new(database.clone());
+            let found = another.find(&references).await.unwrap();
+            assert_eq!(found.is_some(), is_found);
         }
     }
 }

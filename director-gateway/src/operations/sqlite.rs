@@ -6,14 +6,13 @@ use chrono::SecondsFormat;
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, Statement, params};
 use uuid::Uuid;
 
-use crate::registry::reads::sqlite::Targets;
-
 use super::{
     Accepted, Definitions, Error, Finalization, Finalized,
     commit::{Batch, Outcomes},
     definitions::New as NewDefinition,
     finalize::{columns, outcome, shown},
 };
+use crate::registry::reads::sqlite::Statements as Applications;
 
 pub(super) const ACCEPT: &str = include_str!("sql/sqlite/accept.sql");
 pub(super) const INSERT: &str = include_str!("sql/sqlite/insert.sql");
@@ -52,7 +51,8 @@ fn write(
     if !batch.starts.is_empty() {
         let mut acceptor = Acceptor::new(connection, &now)?;
         for start in &batch.starts {
-            let started = match start.accepted(acceptor.targets.read(start.application)?) {
+            let target = acceptor.applications.target(start.application)?;
+            let started = match start.accepted(target) {
                 Ok((application, mut accepted)) => {
                     let webhooks = &mut accepted.outgoing.spec.webhooks;
                     let (references, new) = definitions.keep_in(connection, webhooks)?;
@@ -80,7 +80,7 @@ fn write(
 /// The statements that acceptances have in common.
 struct Acceptor<'c> {
     now: &'c str,
-    targets: Targets<'c>,
+    applications: Applications<'c>,
     mark: CachedStatement<'c>,
     insert: CachedStatement<'c>,
 }
@@ -89,7 +89,7 @@ impl<'c> Acceptor<'c> {
     fn new(connection: &'c Connection, now: &'c str) -> rusqlite::Result<Self> {
         Ok(Self {
             now,
-            targets: Targets::new(connection)?,
+            applications: Applications::new(connection)?,
             mark: connection.prepare_cached(ACCEPT)?,
             insert: connection.prepare_cached(INSERT)?,
         })

@@ -53,20 +53,6 @@ pub(super) fn read(connection: &Connection, wanted: &Wanted<'_>) -> rusqlite::Re
     Ok(rows)
 }
 
-/// What reads targets of operations.
-pub(crate) struct Targets<'c>(Statements<'c>);
-
-impl<'c> Targets<'c> {
-    pub(crate) fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
-        Statements::new(connection).map(Self)
-    }
-
-    /// An application, whosever it is.
-    pub(crate) fn read(&mut self, id: Uuid) -> rusqlite::Result<Option<Target>> {
-        Ok(self.0.read(id, TARGET)?.map(Target::from))
-    }
-}
-
 fn read_tenant(row: &rusqlite::Row<'_>) -> rusqlite::Result<tenant::Model> {
     Ok(tenant::Model {
         id: row.get(0)?,
@@ -78,7 +64,7 @@ fn read_tenant(row: &rusqlite::Row<'_>) -> rusqlite::Result<tenant::Model> {
 }
 
 /// What reads an application.
-struct Statements<'c> {
+pub(crate) struct Statements<'c> {
     application: rusqlite::CachedStatement<'c>,
     own_webhooks: rusqlite::CachedStatement<'c>,
     template_webhooks: rusqlite::CachedStatement<'c>,
@@ -86,13 +72,18 @@ struct Statements<'c> {
 }
 
 impl<'c> Statements<'c> {
-    fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
+    pub(crate) fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
         Ok(Self {
             application: connection.prepare_cached(&APPLICATION)?,
             own_webhooks: connection.prepare_cached(&OWN_WEBHOOKS)?,
             template_webhooks: connection.prepare_cached(&TEMPLATE_WEBHOOKS)?,
             labels: connection.prepare_cached(LABELS)?,
         })
+    }
+
+    /// An application, whosever it is, with all that starting an operation wants to know.
+    pub(crate) fn target(&mut self, id: Uuid) -> rusqlite::Result<Option<Target>> {
+        Ok(self.read(id, TARGET)?.map(Target::from))
     }
 
     fn read(&mut self, id: Uuid, with: With) -> rusqlite::Result<Option<Row>> {
