@@ -255,8 +255,9 @@ impl Operations {
     }
 
     /// Starts what `propose` makes of an application of the tenant, and gives the application as it was. When this
-    /// returns, its mark and the operation are durable. `None`: it or its template has changed since it was read, or
-    /// somebody else holds its row; to be read and [accepted](Operations::accept_waiting) apart.
+    /// returns, its mark and the operation are durable. `None`: it or its template has changed since it was read,
+    /// somebody else holds its row, or it cannot be read, which must not fail what is committed with it; to be read and
+    /// [accepted](Operations::accept_waiting) apart.
     ///
     /// # Errors
     ///

@@ -58,7 +58,8 @@ pub(super) type Started = Box<(Model, Outgoing)>;
 pub(super) enum Answer {
     /// Or why nothing is proposed.
     Started(Result<Started, registry::Error>),
-    /// Nothing: the application or its template is not as it was read, or somebody else holds its row.
+    /// Nothing: the application or its template is not as it was read, somebody else holds its row, or it cannot be
+    /// read.
     Stale,
     /// What became of an outcome.
     Finalized(Finalized),

@@ -514,6 +514,23 @@ async fn another_gateway_claims_an_operation_with_its_webhooks(gateway: Gateway)
     assert_eq!(pending.webhooks, [webhook().into()]);
 }
 
+#[tokio::test]
+async fn on_sqlite_an_application_that_cannot_be_read_fails_nothing_but_its_own_start() {
+    let scratch = scratch();
+    let url = DatabaseUrl::Sqlite(scratch.path().to_owned());
+    let gateway = Gateway::open(&url, scratch).await;
+    let (broken, sound) = (gateway.application().await, gateway.application().await);
+    let pool = gateway.registry.database().sqlite().unwrap();
+    let update = sqlx::query("UPDATE application SET created_at = 'never' WHERE id = $1");
+    update.bind(broken).execute(pool).await.unwrap();
+    let start = |app| gateway.started(gateway.proposal(app, OperationType::Delete));
+    let (of_broken, of_sound) = tokio::join!(start(broken), start(sound));
+    assert_eq!(of_broken.unwrap(), None);
+    assert!(of_sound.unwrap().is_some());
+    let apart = gateway.registry.target(gateway.tenant, broken).await;
+    assert!(matches!(apart, Err(Error::Failed(_))), "{apart:?}");
+}
+
 async fn an_overdue_operation_is_claimed_whole(gateway: Gateway) {
     let app = gateway.application().await;
     let id = gateway
